@@ -1,0 +1,1 @@
+"""What was decided, provably: records, the Merkle log, export and verification."""

@@ -1,0 +1,1 @@
+"""The service: one request in, one decision, one answer."""

@@ -1,0 +1,1 @@
+"""The policy engine: Casbin semantics over a validated bundle."""

@@ -1,0 +1,1 @@
+"""Who is calling: providers, tokens, principals and linked accounts."""
