@@ -1,0 +1,169 @@
+"""What an S3 operation touches: its bucket or object, a copy's source, every key of a batch delete.
+
+An operation that is made of others is decided as those, so that a rule about the simple operation can't be gone around:
+a copy is a GetObject and a PutObject, each step of a multipart upload is a PutObject, a batch delete is a
+DeleteObject of each key, and an upload that also sets an ACL, tags or a lock needs those operations too.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote_to_bytes
+from xml.parsers import expat
+
+from adapters.aws_operation import Call, bucket_and_key
+from adapters.aws_resource import resource
+from adapters.backend import Access, BackendRequest, UnclassifiedError
+from adapters.bounded_json import plain_body
+
+# 1,000 keys (AWS's own limit) of 1,024 bytes, with their markup.
+MAX_DELETE_BYTES: Final = 2 * 1024 * 1024
+MAX_DELETE_KEYS: Final = 1000
+
+_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+_COPY_SOURCE: Final = b"x-amz-copy-source"
+_VERSION: Final = re.compile(r"versionId=[!-%'-*,-~]+")
+_DECIDED_AS: Final = {
+    "CopyObject": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "UploadPartCopy": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
+_COPIES: Final = frozenset(("CopyObject", "UploadPartCopy"))
+# Headers by which an upload does more than upload, and the operation that does the same alone.
+_OBJECT_EXTRAS: Final = (
+    (b"x-amz-acl", "PutObjectAcl"),
+    (b"x-amz-grant-", "PutObjectAcl"),
+    (b"x-amz-tagging", "PutObjectTagging"),
+    (b"x-amz-object-lock-legal-hold", "PutObjectLegalHold"),
+    (b"x-amz-object-lock-mode", "PutObjectRetention"),
+    (b"x-amz-object-lock-retain-until-date", "PutObjectRetention"),
+)
+_BUCKET_EXTRAS: Final = ((b"x-amz-acl", "PutBucketAcl"), (b"x-amz-grant-", "PutBucketAcl"))
+
+
+def s3_accesses(backend: str, call: Call, request: BackendRequest) -> tuple[Access, ...]:
+    """Return everything that the S3 operation touches; raises UnclassifiedError where that can't be told."""
+    place = bucket_and_key(request.segments)
+    if place is None:
+        raise UnclassifiedError("the first path segment must be a bucket's name")
+    if call.operation in _COPIES:
+        source = _copy_source(request)
+    elif request.header(_COPY_SOURCE) is not None:
+        raise UnclassifiedError(f"x-amz-copy-source has no meaning for s3:{call.operation}")
+    else:
+        source = None
+    if call.operation == "DeleteObjects":
+        keys = dict.fromkeys(_deleted_keys(plain_body(request, MAX_DELETE_BYTES)))
+        return tuple(Access(resource(backend, "s3", place[0], key), "s3:DeleteObject") for key in keys)
+    own = resource(backend, "s3", *place) if place != ("",) else resource(backend, "s3")
+    accesses = [Access(own, "s3:" + _DECIDED_AS.get(call.operation, call.operation))]
+    if source is not None:
+        accesses.append(Access(resource(backend, "s3", *source), "s3:GetObject"))
+    if request.method == "PUT" or call.operation == "CreateMultipartUpload":
+        accesses.extend(Access(own, "s3:" + extra) for extra in _extras(call.operation, request))
+    return tuple(accesses)
+
+
+def _extras(operation: str, request: BackendRequest) -> Iterator[str]:
+    if operation == "CreateBucket":
+        table = _BUCKET_EXTRAS
+    elif operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
+        table = _OBJECT_EXTRAS
+    else:
+        return
+    names = [name.lower() for name, _ in request.headers]
+    found = [extra for prefix, extra in table if any(_is(name, prefix) for name in names)]
+    yield from dict.fromkeys(found)
+
+
+def _is(name: bytes, wanted: bytes) -> bool:
+    return name.startswith(wanted) if wanted.endswith(b"-") else name == wanted
+
+
+def _copy_source(request: BackendRequest) -> tuple[str, str]:
+    """Return the bucket and key of `/bucket/key?versionId=…`, percent-encoded (S3 API reference, CopyObject)."""
+    value = request.header(_COPY_SOURCE) or b""
+    path, mark, version = value.decode("latin-1").partition("?")
+    if not value.isascii() or "+" in path or (mark and not _VERSION.fullmatch(version)):
+        raise UnclassifiedError(
+            "x-amz-copy-source must be bucket/key, percent-encoded, with at most ?versionId=… after it"
+        )
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise UnclassifiedError("x-amz-copy-source must spell UTF-8") from None
+    place = bucket_and_key(decoded.removeprefix("/").split("/"))
+    if place is None or len(place) != 2:
+        raise UnclassifiedError("x-amz-copy-source must name a bucket and a key; access point ARNs are not accepted")
+    return place[0], place[1]
+
+
+def _deleted_keys(body: bytes) -> list[str]:
+    """Return the keys of a DeleteObjects body; raises UnclassifiedError for anything beside the documented elements."""
+    reader = _DeleteReader()
+    # UTF-8 is given here so that the document can't choose how it is decoded.
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+    parser.XmlDeclHandler = reader.declaration
+    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, ValueError):
+        raise UnclassifiedError("the DeleteObjects body is not well-formed XML") from None
+    if not reader.keys:
+        raise UnclassifiedError("the DeleteObjects body names no key")
+    return reader.keys
+
+
+class _DeleteReader:
+    """Takes `<Delete><Object><Key>` and nothing that two XML readers could understand differently."""
+
+    _children: Final = {
+        "": {"Delete"},
+        "Delete": {"Object", "Quiet"},
+        "Object": {"Key", "VersionId", "ETag", "LastModifiedTime", "Size"},
+    }
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self._open: list[str] = []
+        self._text: list[str] = []
+        self._keys_in_object = 0
+
+    def declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() != "utf-8":
+            raise UnclassifiedError("the DeleteObjects body must be UTF-8")
+
+    def doctype(self, name: str, system: str | None, public: str | None, internal: int) -> None:
+        raise UnclassifiedError("the DeleteObjects body must have no document type")
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        namespace, _, local = name.rpartition(" ")
+        parent = self._open[-1] if self._open else ""
+        if namespace not in ("", _NAMESPACE) or attributes or local not in self._children.get(parent, ()):
+            raise UnclassifiedError(f"the DeleteObjects body has an unexpected element <{local}>")
+        self._open.append(local)
+        self._text.clear()
+        if local == "Object":
+            self._keys_in_object = 0
+
+    def end(self, name: str) -> None:
+        local = self._open.pop()
+        text = "".join(self._text)
+        if local == "Key":
+            self._keys_in_object += 1
+            if not text:
+                raise UnclassifiedError("the DeleteObjects body holds an empty key")
+            self.keys.append(text)
+            if len(self.keys) > MAX_DELETE_KEYS:
+                raise UnclassifiedError(f"a DeleteObjects body names at most {MAX_DELETE_KEYS} keys")
+        elif local == "Object" and self._keys_in_object != 1:
+            raise UnclassifiedError("each object of a DeleteObjects body has one key")
+        self._text.clear()
+
+    def text(self, data: str) -> None:
+        self._text.append(data)

@@ -1,0 +1,148 @@
+"""One row of an HTTP backend's route table: which requests it covers, and which resource and action they are."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from adapters.backend import BackendRequest, UnclassifiedError
+from adapters.bounded_json import field as json_field
+from adapters.path_template import PathTemplate, Segment, Variables, check_value
+
+
+class Route(BaseModel):
+    """Requests of these methods on this path, with these query parameters and JSON body fields, are one access.
+
+    `resource` is below the backend's name: `{project}` becomes `deploy-prod/payments`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    path: str
+    query: dict[str, str] = {}
+    body: dict[str, StrictStr | StrictInt | StrictBool] = {}
+    resource: str
+    action: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$")]
+
+    _path: PathTemplate = PrivateAttr()
+    _query: tuple[tuple[str, Segment], ...] = PrivateAttr()
+    _resource: PathTemplate = PrivateAttr()
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for method in methods:
+            if not re.fullmatch(r"[A-Z][A-Z-]{0,31}", method):
+                raise ValueError(f"{method!r} is not a method: methods are upper-case, such as GET")
+            if method in ("CONNECT", "TRACE"):
+                raise ValueError(f"{method} is never forwarded")
+        if len(set(methods)) != len(methods):
+            raise ValueError("names a method twice")
+        return methods
+
+    @field_validator("path")
+    @classmethod
+    def _path_template(cls, path: str) -> str:
+        if not path.startswith("/"):
+            raise ValueError("must begin with `/`")
+        PathTemplate.parse(path[1:])
+        return path
+
+    @field_validator("query")
+    @classmethod
+    def _query_templates(cls, query: dict[str, str]) -> dict[str, str]:
+        for value in query.values():
+            Segment.parse_parameter(value)
+        return query
+
+    @field_validator("resource")
+    @classmethod
+    def _resource_template(cls, resource: str, info: ValidationInfo) -> str:
+        template = PathTemplate.parse(resource)
+        if not template.segments and template.rest is None:
+            raise ValueError("must name what `**` stands for, as in `files/{rest**}`")
+        if any(segment == Segment("") for segment in template.segments):
+            raise ValueError("must not be empty, nor begin or end with `/`")
+        if template.open_end and template.rest is None:
+            raise ValueError("`**` has no value: name it in the path and here, as in `{rest**}`")
+        if "path" in info.data and "query" in info.data:
+            path = PathTemplate.parse(info.data["path"][1:])
+            bound = {s.variable for s in path.segments} | {
+                Segment.parse_parameter(v).variable for v in info.data["query"].values()
+            }
+            unknown = [s.variable for s in template.segments if s.variable is not None and s.variable not in bound]
+            if template.rest is not None and template.rest != path.rest:
+                unknown.append(template.rest + "**")
+            if unknown:
+                raise ValueError(f"{{{unknown[0]}}} is no variable of this route's path or query")
+        return resource
+
+    @model_validator(mode="after")
+    def _parse(self) -> Self:
+        self._path = PathTemplate.parse(self.path[1:])
+        self._query = tuple((name, Segment.parse_parameter(value)) for name, value in self.query.items())
+        self._resource = PathTemplate.parse(self.resource)
+        names = [*self._path.variables, *(s.variable for _, s in self._query if s.variable is not None)]
+        if len(set(names)) != len(names):
+            raise ValueError("path and query use one variable name for two values")
+        return self
+
+    def match(self, request: BackendRequest, parameters: Sequence[tuple[str, str]] | None) -> dict[str, str] | None:
+        """Return the variables' values where method, path and query match, None where they don't.
+
+        `parameters` are the decoded query parameters, None where the query can't be read in one way only.
+        Raises UnclassifiedError where a matching path or parameter has an unsafe or ambiguous value.
+        """
+        if request.method not in self.methods:
+            return None
+        values = self._path.match(request.segments)
+        if values is None:
+            return None
+        for name, template in self._query:
+            value = template.match(_only_parameter(name, parameters))
+            if value is None:
+                return None
+            if template.variable is not None:
+                check_value(template.variable, value)
+                values[template.variable] = value
+        return values
+
+    def body_matches(self, value: dict[str, Any]) -> bool:
+        """Say whether the JSON object has every required field with exactly its value and type."""
+        for name, required in self.body.items():
+            given = json_field(value, name)
+            if type(given) is not type(required) or given != required:
+                return False
+        return True
+
+    def resource_for(self, variables: Variables) -> str:
+        """Return the resource, below the backend's name, that these values name."""
+        return self._resource.fill(variables)
+
+
+def _only_parameter(name: str, parameters: Sequence[tuple[str, str]] | None) -> str:
+    """Return the only value of the parameter, `""` where it is absent.
+
+    Raises UnclassifiedError where two readers could take different ones.
+    """
+    if parameters is None:
+        raise UnclassifiedError("the query can be read in two ways: write `&` between parameters and %XX for the rest")
+    folded = name.casefold()
+    # PHP and Rails read `name[]` and `name[0]` as further values of `name`; some frameworks ignore case.
+    alike = [pair for pair in parameters if pair[0].partition("[")[0].casefold() == folded]
+    if len(alike) > 1 or (alike and alike[0][0] != name):
+        raise UnclassifiedError(f"the query parameter {name!r} must be given once and spelled exactly so")
+    return alike[0][1] if alike else ""

@@ -1,0 +1,254 @@
+"""The audit log in a database, by SQLAlchemy Core: SQLite in WAL mode, every commit synced to disk."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
+
+from adapters.sql_schema import GUARDS, SCHEMA_VERSION, checkpoints, log, metadata, schema
+from adapters.sqlite_file import Identity, WriterLock, check_schema, connect, explain, path_of
+from audit.store import AuditCorruptError, AuditUnavailableError, Head, Row
+
+_STATEMENT_ROWS: Final = 64
+_PAGE_ROWS: Final = 512
+_LONGEST_BODY: Final = 65_535
+
+_LAST = select(log.c.idx, log.c.frontier, log.c.settled).order_by(log.c.idx.desc()).limit(1)
+# A body longer than any that was ever written is cut: it fails verification, and it can't exhaust a reader.
+_PAGE = select(
+    log.c.idx,
+    log.c.leaf,
+    func.substr(log.c.body, 1, _LONGEST_BODY + 1),
+    log.c.time_us,
+    log.c.kind,
+    log.c.request_id,
+    log.c.actor,
+    log.c.backend,
+    log.c.verdict,
+).order_by(log.c.idx)
+_LAST_CHECKPOINT = select(checkpoints.c.note).order_by(checkpoints.c.number.desc()).limit(1)
+
+
+def create_store(url: str) -> None:
+    """Make an empty log in the SQLite file that `url` names; the file may exist, a log in it may not.
+
+    Raises AuditUnavailableError.
+    """
+    path = path_of(url)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise AuditUnavailableError(f"{path}: the audit database can't be made: {error.strerror}") from error
+    connection = connect(path, "rw")
+    try:
+        if connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'audit_schema'").scalar():
+            raise AuditUnavailableError(f"{path}: there is an audit log already; it is never made anew")
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(connection)
+        connection.execute(schema.insert().values(version=SCHEMA_VERSION))
+        for guard in GUARDS.values():
+            connection.exec_driver_sql(guard)
+        connection.exec_driver_sql("COMMIT")
+    except DBAPIError as error:
+        raise explain(path, error) from error
+    finally:
+        connection.close()
+
+
+class SqlAuditStore:
+    """Writes the log; one process at a time, through one connection."""
+
+    def __init__(self, url: str) -> None:
+        self._path = path_of(url)
+        self._lock: WriterLock | None = None
+        self._connection: Connection | None = None
+        self._identity: Identity | None = None
+        self._doubtful = False
+
+    def open(self) -> Head:
+        """See `AuditStore.open`."""
+        self.close()
+        try:
+            connection = self._connection = connect(self._path, "rw")
+            self._lock = WriterLock(self._path)
+            _prepare(self._path, connection)
+            check_schema(self._path, connection)
+            self._settle(connection)
+            self._identity = Identity(self._path)
+            return _head(self._path, connection)
+        except DBAPIError as error:
+            self.close()
+            raise explain(self._path, error) from error
+        except AuditUnavailableError:
+            self.close()
+            raise
+
+    def append(self, rows: Sequence[Row], head: Head) -> None:
+        """See `AuditStore.append`."""
+        connection, identity = self._opened()
+        values: list[object] = []
+        for row in rows:
+            values += (
+                row.index,
+                row.leaf,
+                row.body,
+                row.time_us,
+                row.kind,
+                row.request_id,
+                row.actor,
+                row.backend,
+                row.verdict,
+                None,
+                None,
+            )
+        values[-2:] = (b"".join(head.frontier), head.settled)
+        # One statement where that is enough: at each of them this thread gives up the interpreter, and a busy event
+        # loop may keep it for milliseconds.
+        self._doubtful = True
+        try:
+            if len(rows) <= _STATEMENT_ROWS:
+                connection.exec_driver_sql(_insert(len(rows)), tuple(values))
+            else:
+                _insert_many(connection, values)
+        except DBAPIError as error:
+            raise explain(self._path, error) from error
+        identity.check()
+        self._doubtful = False
+
+    def checkpoint(self, text: bytes, size: int) -> None:
+        """See `AuditStore.checkpoint`."""
+        connection, identity = self._opened()
+        next_number = select(func.coalesce(func.max(checkpoints.c.number) + 1, 0)).scalar_subquery()
+        try:
+            connection.execute(checkpoints.insert().values(number=next_number, size=size, note=text))
+        except DBAPIError as error:
+            raise explain(self._path, error) from error
+        identity.check()
+
+    def close(self) -> None:
+        """See `AuditStore.close`."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._connection = self._lock = self._identity = None
+
+    def _opened(self) -> tuple[Connection, Identity]:
+        if self._connection is None or self._identity is None:
+            raise AuditUnavailableError(f"{self._path}: the audit store is closed")
+        return self._connection, self._identity
+
+    def _settle(self, connection: Connection) -> None:
+        # After a failed fsync the kernel may show data that the disk does not hold. Copying all of it into the
+        # database file, and syncing that, makes what is seen from here on durable.
+        busy, pages, copied = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if self._doubtful and (busy or pages != copied):
+            raise AuditUnavailableError(
+                f"{self._path}: a reader keeps the audit database from being synced after an error: end it"
+            )
+        self._doubtful = False
+
+
+class SqlAuditReader:
+    """Reads a log that a gateway may be writing; each page is a short read, so the writer is never held up."""
+
+    def __init__(self, url: str) -> None:
+        self._path = path_of(url)
+        self._connection: Connection | None = None
+
+    def head(self) -> Head:
+        """See `AuditReader.head`."""
+        connection = self._opened()
+        try:
+            return _head(self._path, connection)
+        except DBAPIError as error:
+            raise explain(self._path, error) from error
+
+    def rows(self, start: int = 0, end: int | None = None) -> Iterator[Row]:
+        """See `AuditReader.rows`."""
+        stop = self.head().size if end is None else end
+        while start < stop:
+            page = self._page(start, stop)
+            yield from page
+            if len(page) < _PAGE_ROWS:
+                return
+            start = page[-1].index + 1
+
+    def last_checkpoint(self) -> bytes | None:
+        """See `AuditReader.last_checkpoint`."""
+        connection = self._opened()
+        try:
+            note: bytes | None = connection.execute(_LAST_CHECKPOINT).scalar()
+        except DBAPIError as error:
+            raise explain(self._path, error) from error
+        return note
+
+    def close(self) -> None:
+        """See `AuditReader.close`."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _page(self, start: int, stop: int) -> list[Row]:
+        connection = self._opened()
+        query = _PAGE.where(log.c.idx >= start, log.c.idx < stop).limit(_PAGE_ROWS)
+        try:
+            return [Row(*found) for found in connection.execute(query)]
+        except DBAPIError as error:
+            raise explain(self._path, error) from error
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            connection = connect(self._path, "ro")
+            try:
+                check_schema(self._path, connection)
+            except DBAPIError as error:
+                connection.close()
+                raise explain(self._path, error) from error
+            except AuditUnavailableError:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+
+def _prepare(path: Path, connection: Connection) -> None:
+    mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()
+    if mode != "wal":
+        raise AuditUnavailableError(f"{path}: SQLite can't keep a write-ahead log here (journal mode {mode})")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
+    connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 4000")
+    # Tells a read-only file and a foreign writer at once, not at the first request.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("ROLLBACK")
+
+
+def _head(path: Path, connection: Connection) -> Head:
+    last = connection.execute(_LAST).first()
+    if last is None:
+        return Head(0, (), 0)
+    index, frontier, settled = last
+    if frontier is None or settled is None or len(frontier) % 32:
+        raise AuditCorruptError(f"{path}: record {index} is the last one but carries no head: records were removed")
+    edge = tuple(frontier[at : at + 32] for at in range(0, len(frontier), 32))
+    return Head(index + 1, edge, settled)
+
+
+@cache
+def _insert(rows: int) -> str:
+    marks = ",".join("?" * len(log.c))
+    return f"INSERT INTO audit_log VALUES {','.join([f'({marks})'] * rows)}"  # noqa: S608 - no value in it
+
+
+def _insert_many(connection: Connection, values: Sequence[object]) -> None:
+    step = _STATEMENT_ROWS * len(log.c)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    for at in range(0, len(values), step):
+        chunk = tuple(values[at : at + step])
+        connection.exec_driver_sql(_insert(len(chunk) // len(log.c)), chunk)
+    connection.exec_driver_sql("COMMIT")

@@ -1,0 +1,97 @@
+"""Who am I, and what may I do? Asked by the command line on a caller's behalf."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from audit.store import AuditUnavailableError
+from gateway.api.problem_error import ProblemError, exchange_of
+from gateway.api.services import Services
+from gateway.denials import decision_members
+from gateway.exchange import Exchange
+from gateway.forwarding import receipt_header
+from gateway.headers import BadHeadersError, RequestHeaders
+from gateway.judgement import request_context
+from gateway.policy.request import AccessRequest
+from gateway.problems import Problem
+from gateway.recording import decision_record
+from identity.principal import Principal
+
+
+class WhoAmI(BaseModel):
+    """The caller as the gateway sees them; `expires_at` is in Unix seconds."""
+
+    subject: str
+    provider: str
+    issuer: str
+    username: str
+    groups: list[str]
+    expires_at: int
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes that answer an authenticated caller about themselves."""
+    routes = APIRouter()
+
+    async def caller(request: Request) -> Principal:
+        exchange = exchange_of(request)
+        problem = await _authenticate(services, exchange)
+        if problem is None and exchange.principal is not None:
+            return exchange.principal
+        assert problem is not None
+        # A failed attempt to say who one is leaves a record here as it does on the data path.
+        try:
+            receipt = await services.audit.append(decision_record(exchange, problem, services.instance))
+        except AuditUnavailableError:
+            raise ProblemError(Problem("audit_unavailable", "try again later")) from None
+        raise ProblemError(problem, [receipt_header(receipt)])
+
+    authenticated = Depends(caller)
+
+    @routes.get("/-/api/v1/whoami")
+    async def whoami(principal: Annotated[Principal, authenticated]) -> WhoAmI:
+        """Return the caller's subject, provider and groups."""
+        return WhoAmI(
+            subject=principal.subject,
+            provider=principal.provider,
+            issuer=principal.issuer,
+            username=principal.username,
+            groups=list(principal.groups),
+            expires_at=principal.expires_at,
+        )
+
+    @routes.get("/-/api/v1/can-i")
+    async def can_i(
+        request: Request,
+        principal: Annotated[Principal, authenticated],
+        action: Annotated[str, Query(min_length=1, max_length=256)],
+        resource: Annotated[str, Query(min_length=1, max_length=2048)],
+        environment: Annotated[str | None, Query(max_length=63)] = None,
+    ) -> dict[str, Any]:
+        """Decide, without doing it, whether the caller may do an action on a resource now.
+
+        The environment is the backend's own where it is not given.
+        """
+        backend = services.backends.get(resource.partition("/")[0])
+        if environment is None:
+            if backend is None:
+                detail = "the resource begins with no backend's name: give the environment, or correct the resource"
+                raise ProblemError(Problem("bad_parameter", detail))
+            environment = backend.environment
+        context = request_context(exchange_of(request), principal)
+        asked = AccessRequest(principal.subject, principal.groups, environment, resource, action, context)
+        engine = services.policy.engine
+        decision = engine.decide(asked)
+        roles = () if decision.allowed else engine.roles_that_would_allow(asked)
+        return decision_members(asked, decision, roles)
+
+    return routes
+
+
+async def _authenticate(services: Services, exchange: Exchange) -> Problem | None:
+    try:
+        exchange.headers = RequestHeaders(exchange.raw.headers)
+    except BadHeadersError as error:
+        return Problem("bad_headers", str(error))
+    return await services.judge.authenticate(exchange)

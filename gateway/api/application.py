@@ -1,0 +1,55 @@
+"""The FastAPI application that serves everything under `/-/`."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from gateway.api import access, health, metrics, well_known
+from gateway.api.problem_error import ProblemError, problem_response
+from gateway.api.services import Services
+from gateway.problems import Problem
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
+
+
+def control_application(services: Services, lifespan: Lifespan) -> FastAPI:
+    """Return the application; `lifespan` starts and stops the running parts around it."""
+    app = FastAPI(
+        title="Portcullis",
+        openapi_url="/-/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    for router in (
+        health.router(services),
+        metrics.router(services),
+        well_known.router(services),
+        access.router(services),
+    ):
+        app.include_router(router)
+
+    @app.exception_handler(ProblemError)
+    async def _problem(request: Request, error: ProblemError) -> Response:
+        return problem_response(request, error.problem, services.public_url, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _parameters(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = " ".join(str(part) for part in first["loc"])
+        return problem_response(request, Problem("bad_parameter", f"{where}: {first['msg']}"), services.public_url)
+
+    @app.exception_handler(HTTPException)
+    async def _framework(request: Request, error: HTTPException) -> Response:
+        code = _BY_STATUS.get(error.status_code, "not_found")
+        return problem_response(
+            request, Problem(code, "see the API's description at /-/api/openapi.json"), services.public_url
+        )
+
+    return app

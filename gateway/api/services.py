@@ -1,0 +1,28 @@
+"""What the gateway's own API answers from, handed to it by the composition root."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from audit.log import AuditLog
+from gateway.backends import Backend
+from gateway.counters import Counters
+from gateway.judgement import Judge
+from gateway.policy.source import PolicySource
+from identity.federation import Federation
+from identity.provider_settings import ProviderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running parts. `checkpoint` returns the log's newest signed checkpoint, None before the first."""
+
+    backends: Mapping[str, Backend]
+    providers: tuple[ProviderSettings, ...]
+    federation: Federation
+    judge: Judge
+    policy: PolicySource
+    audit: AuditLog
+    counters: Counters
+    public_url: str
+    instance: str
+    checkpoint: Callable[[], bytes | None]

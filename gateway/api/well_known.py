@@ -1,0 +1,74 @@
+"""What anybody may know: where to log in, and the log's newest checkpoint."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from gateway.api.problem_error import ProblemError
+from gateway.api.services import Services
+from gateway.problems import Problem
+
+
+class LoginProvider(BaseModel):
+    """What `portcullis login` needs to know of a provider; `token` names the kind of token the gateway accepts."""
+
+    name: str
+    issuer: str
+    client_id: str
+    scopes: list[str]
+    token: str
+
+
+class LoginProviders(BaseModel):
+    """The providers that people can log in with from the command line."""
+
+    providers: list[LoginProvider]
+
+
+class ProtectedResource(BaseModel):
+    """OAuth 2.0 protected resource metadata (RFC 9728 section 2)."""
+
+    resource: str
+    authorization_servers: list[str]
+    bearer_methods_supported: list[str]
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes that need no credential."""
+    routes = APIRouter()
+
+    @routes.get("/-/api/v1/login")
+    async def login() -> LoginProviders:
+        """List the providers that have a client for the command line."""
+        return LoginProviders(
+            providers=[
+                LoginProvider(
+                    name=provider.name,
+                    issuer=provider.issuer,
+                    client_id=client_id,
+                    scopes=list(provider.scopes),
+                    token="id_token" if provider.accept_id_tokens else "access_token",
+                )
+                for provider in services.providers
+                if (client_id := provider.cli_client_id or provider.client_id)
+            ]
+        )
+
+    @routes.get("/-/oauth/protected-resource")
+    async def protected_resource() -> ProtectedResource:
+        """Name the authorization servers whose tokens the gateway accepts."""
+        return ProtectedResource(
+            resource=services.public_url,
+            authorization_servers=[provider.issuer for provider in services.providers],
+            bearer_methods_supported=["header"],
+        )
+
+    @routes.get("/-/log/checkpoint", response_class=Response)
+    def checkpoint() -> Response:
+        """Return the newest signed checkpoint of the audit log (C2SP tlog-checkpoint)."""
+        text = services.checkpoint()
+        if text is None:
+            raise ProblemError(Problem("not_found", "no checkpoint has been signed yet"))
+        return Response(text, media_type="text/plain; charset=utf-8", headers={"cache-control": "no-cache"})
+
+    return routes

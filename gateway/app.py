@@ -1,0 +1,160 @@
+"""The composition root: every part is made here, in order, and handed to the parts that need it."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from adapters.aws import AwsAdapter, AwsSettings
+from adapters.backend import Adapter
+from adapters.backend_settings import BackendSettings
+from adapters.connections import ConnectionPool
+from adapters.http import HttpAdapter, HttpSettings
+from adapters.sql_store import SqlAuditReader, create_store
+from audit.store import AuditReader
+from gateway.backends import Backend
+
+logger = logging.getLogger("portcullis")
+
+ADAPTERS: Final[Mapping[str, type[BackendSettings]]] = {"aws": AwsSettings, "http": HttpSettings}
+KEEP_ALIVE_S: Final = 75
+DRAIN_S: Final = 30
+
+
+def create_audit_store(url: str) -> None:
+    """Create an empty audit database; raises AuditUnavailableError where something is there already."""
+    create_store(url)
+
+
+def open_audit_reader(url: str) -> AuditReader:
+    """Return a reader of an existing audit database, which somebody else may be writing."""
+    return SqlAuditReader(url)
+
+
+def _adapter(settings: BackendSettings) -> Adapter:
+    if isinstance(settings, AwsSettings):
+        return AwsAdapter(settings)
+    assert isinstance(settings, HttpSettings)
+    return HttpAdapter(settings)
+
+
+def _backend(settings: BackendSettings) -> Backend:
+    pool = ConnectionPool(
+        settings.url,
+        connect_timeout_s=settings.connect_timeout_s,
+        first_byte_timeout_s=settings.first_byte_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+    )
+    return Backend(settings.name, settings.environment, settings.url, _adapter(settings), pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What has to be started and stopped with the process."""
+
+    audit: AuditLog
+    federation: Federation
+    policy: PolicySource
+    backends: Mapping[str, Backend]
+    instance: str
+
+
+def build(settings: Settings) -> Proxy:
+    """Wire a gateway from its settings, in the order in which a request meets the parts.
+
+    Raises BundleError where the policy can't be loaded, and SigningKeyError where the log can't be signed: without
+    either there is nothing to serve. A log that can't be opened yet is not an error here: requests are answered 503
+    until it can.
+    """
+    instance = f"{socket.gethostname()}:{os.getpid()}"
+    counters = Counters()
+    policy = PolicySource(settings.policies)
+    policy.load()
+    federation = Federation(settings.identity.providers, policy.engine.directory)
+    backends = {item.name: _backend(item) for item in settings.backends}
+    signer = Signer.load(settings.audit.origin, settings.audit.signing_key_file)
+    store = SqlAuditStore(settings.database)
+    reader = SqlAuditReader(settings.database)
+    audit = AuditLog(store, reader, signer=signer, instance=instance, version=version("portcullis"))
+
+    judge = Judge(backends, federation, lambda: policy.engine)
+    forwarder = Forwarder(audit, counters, settings.public_url)
+    pipeline = Pipeline(
+        judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance
+    )
+    services = Services(
+        backends=backends,
+        providers=settings.identity.providers,
+        federation=federation,
+        judge=judge,
+        policy=policy,
+        audit=audit,
+        counters=counters,
+        public_url=settings.public_url,
+        instance=instance,
+        checkpoint=reader.last_checkpoint,
+    )
+    parts = Parts(audit, federation, policy, backends, instance)
+    control = control_application(services, lambda app: _running(app, parts))
+    return Proxy(pipeline, control, settings.public_url)
+
+
+@asynccontextmanager
+async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
+    """Start the parts, and stop them in the opposite order; the log is the first to start and the last to stop."""
+    await parts.audit.start()
+    _record_policy(parts, parts.policy.engine)
+    await parts.federation.start()
+    watching = asyncio.create_task(parts.policy.watch(lambda engine: _take_policy(parts, engine)))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        for backend in parts.backends.values():
+            await backend.upstream.close()
+        await parts.federation.close()
+        await parts.audit.close()
+
+
+def _take_policy(parts: Parts, engine: PolicyEngine) -> None:
+    parts.federation.use_directory(engine.directory)
+    _record_policy(parts, engine)
+
+
+def _record_policy(parts: Parts, engine: PolicyEngine) -> None:
+    revision = engine.revision
+    logger.info("policy %s (%s) is in force", revision.commit or "outside git", revision.digest[:12])
+    parts.audit.append_soon(
+        policy_load(
+            time_us=time.time_ns() // 1000,
+            instance=parts.instance,
+            result="loaded",
+            commit=revision.commit,
+            digest=revision.digest,
+            rules=engine.rule_count,
+            detail="",
+        )
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Run the gateway until SIGINT or SIGTERM; raises what `build` raises."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    proxy = build(settings)
+    config = uvicorn.Config(
+        proxy,
+        host=settings.listen_host,
+        port=settings.listen_port,
+        http=ExactProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    uvicorn.Server(config).run()

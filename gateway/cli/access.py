@@ -1,0 +1,97 @@
+"""`portcullis token`, `whoami` and `can-i`: what a person is to a gateway, and what they may do."""
+
+# ruff: noqa: PLC0415
+# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
+
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.login import GATEWAY_OPTION
+from gateway.cli.output import CommandError, Format, FormatOption, print_json, print_text
+
+
+def token(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: FormatOption = Format.text) -> None:
+    """Print the current token, as in `curl -H "Authorization: Bearer $(portcullis token)"`.
+
+    It is PORTCULLIS_TOKEN where that is set; else the login's, renewed where it must and can be.
+    """
+    from gateway.cli.caller import Caller
+
+    caller = Caller()
+    current = caller.token(caller.gateway(gateway))
+    if output is Format.json:
+        print_json({"token": current})
+    else:
+        typer.echo(current)
+
+
+def whoami(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: FormatOption = Format.text) -> None:
+    """Say who the gateway takes the caller for."""
+    answer = _ask(gateway, "/-/api/v1/whoami")
+    if output is Format.json:
+        print_json(answer)
+        return
+    from gateway.cli.caller import moment
+
+    print_text(f"subject    {answer['subject']}")
+    print_text(f"username   {answer['username']}")
+    print_text(f"provider   {answer['provider']} ({answer['issuer']})")
+    print_text(f"groups     {', '.join(answer['groups']) or 'none'}")
+    print_text(f"until      {moment(answer['expires_at'])}")
+
+
+def can_i(
+    action: Annotated[str, typer.Argument(help="What to do, such as `query` or `s3:GetObject`.")],
+    resource: Annotated[str, typer.Argument(help="With what: a path that begins with a backend's name.")],
+    environment: Annotated[
+        str | None, typer.Option("--env", metavar="NAME", help="Where; by default the backend's own environment.")
+    ] = None,
+    gateway: Annotated[str | None, GATEWAY_OPTION] = None,
+    output: FormatOption = Format.text,
+) -> None:
+    """Ask whether the policy would let the caller do something, and by which rule.
+
+    Exit code 0: allowed; 1: denied.
+    """
+    params = {"action": action, "resource": resource}
+    if environment is not None:
+        params["environment"] = environment
+    answer = _ask(gateway, "/-/api/v1/can-i", params)
+    if output is Format.json:
+        print_json(answer)
+    else:
+        _print_decision(action, resource, answer)
+    if answer["allowed"] is not True:
+        raise typer.Exit(1)
+
+
+def _print_decision(action: str, resource: str, answer: dict[str, Any]) -> None:
+    print_text(f"{'allowed' if answer['allowed'] is True else 'denied'}: {action} on {resource} ({answer['reason']})")
+    rule = answer["rule"]
+    if rule:
+        print_text(f"rule       {rule['file']}:{rule['line']}: {rule['text']}")
+    if answer["role_path"]:
+        print_text(f"through    {' -> '.join(answer['role_path'])}")
+    if answer["roles_that_would_allow"]:
+        print_text(f"would need {' or '.join(answer['roles_that_would_allow'])}")
+    policy = answer["policy"]
+    print_text(f"policy     {policy['commit'] or 'no commit'} {policy['digest']}")
+
+
+_ANSWERS = {
+    "/-/api/v1/whoami": ("subject", "username", "provider", "issuer", "groups", "expires_at"),
+    "/-/api/v1/can-i": ("allowed", "reason", "rule", "role_path", "roles_that_would_allow", "policy"),
+}
+
+
+def _ask(gateway: str | None, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
+    from gateway.cli.caller import Caller
+    from gateway.cli.gateway_client import ask
+
+    caller = Caller()
+    url = caller.gateway(gateway)
+    answer = ask(url, path, token=caller.token(url), params=params)
+    if any(field not in answer for field in _ANSWERS[path]):
+        raise CommandError(f"{url} answers in a way this version can't read: update portcullis")
+    return answer

@@ -1,0 +1,139 @@
+"""Steps one to four: read the target and headers, authenticate, classify, decide.
+
+Each step fills in what it finds out about the exchange and returns the problem that ends the way, or None.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from adapters.backend import BackendRequest, UnclassifiedError
+from gateway.backends import Backend
+from gateway.body import BodyTooLargeError, ClientBody, ClientGoneError
+from gateway.credential import presented_token
+from gateway.denials import denial
+from gateway.exchange import Exchange
+from gateway.headers import BadHeadersError, RequestHeaders
+from gateway.policy.engine import PolicyEngine
+from gateway.policy.request import AccessRequest, ContextValue, Decision
+from gateway.problems import Problem
+from gateway.target import TargetRefusedError, parse_target
+from identity.authenticator import Authenticator, InvalidCredentialError, ProviderUnavailableError
+from identity.principal import Principal
+
+# TRACE echoes the request, and with it the backend's credential. CONNECT never gets here.
+_METHODS_REFUSED = frozenset(("TRACE", "TRACK"))
+
+
+class Judge:
+    """Decides whether a request goes on. Forwards nothing and records nothing."""
+
+    def __init__(
+        self, backends: Mapping[str, Backend], authenticator: Authenticator, policy: Callable[[], PolicyEngine]
+    ) -> None:
+        self._backends = backends
+        self._relaxed = {name: backend.adapter.relaxed for name, backend in backends.items()}
+        self._authenticator = authenticator
+        self._policy = policy
+
+    async def judge(self, exchange: Exchange) -> Problem | None:
+        """Return why the request is not to be forwarded, None where it is allowed."""
+        # Who is calling comes before which backend is there: strangers learn no backend's name.
+        return (
+            self._read_head(exchange)
+            or await self.authenticate(exchange)
+            or await self._classify(exchange)
+            or self._decide(exchange)
+        )
+
+    def _read_head(self, exchange: Exchange) -> Problem | None:
+        raw = exchange.raw
+        try:
+            exchange.target = target = parse_target(raw.target, self._relaxed)
+        except TargetRefusedError as refused:
+            return Problem("bad_target", str(refused), members={"rule": refused.rule})
+        exchange.backend = self._backends.get(target.backend)
+        try:
+            exchange.headers = headers = RequestHeaders(raw.headers)
+        except BadHeadersError as error:
+            return Problem("bad_headers", str(error))
+        exchange.body = ClientBody(exchange.receive, headers.length, framed=headers.framed)
+        if exchange.method in _METHODS_REFUSED:
+            return Problem("method_not_allowed", f"{exchange.method} would show the caller what the backend received")
+        if raw.http_version != "1.1":
+            return Problem("http_version", "send the request over HTTP/1.1")
+        return None
+
+    async def authenticate(self, exchange: Exchange) -> Problem | None:
+        """Fill in the principal from the exchange's headers."""
+        assert exchange.headers is not None
+        backend = exchange.backend
+        try:
+            token = presented_token(exchange.headers, backend.adapter.token_header if backend is not None else None)
+            if token is None:
+                return Problem(
+                    "credential_required", "log in (`portcullis login`) and send the token as a bearer token"
+                )
+            exchange.principal = await self._authenticator.authenticate(token)
+        except InvalidCredentialError as error:
+            return Problem("invalid_credential", error.detail, "invalid_token", {"error": error.code})
+        except ProviderUnavailableError as error:
+            return Problem("provider_unavailable", f"the provider {error.provider!r} can't be reached: try again later")
+        return None
+
+    async def _classify(self, exchange: Exchange) -> Problem | None:
+        backend, target, headers, body = exchange.backend, exchange.target, exchange.headers, exchange.body
+        assert target is not None and headers is not None and isinstance(body, ClientBody)
+        if backend is None:
+            return Problem("unknown_backend", f"no backend is named {target.backend!r}: the path begins with its name")
+        request = BackendRequest(exchange.method, target.path, target.segments, target.query, headers.forwarded)
+        try:
+            limit = backend.adapter.body_limit(request)
+            if limit:
+                exchange.body = held = await body.held(limit)
+                request = replace(request, body=held.data)
+            exchange.accesses = backend.adapter.classify(request)
+        except UnclassifiedError as error:
+            return Problem("unclassified", str(error))
+        except BodyTooLargeError:
+            return Problem("body_too_large", f"this call's body must be read to be classified: at most {limit} bytes")
+        except ClientGoneError:
+            return Problem("bad_request", "the connection was closed before the body was complete")
+        exchange.request = request
+        return None
+
+    def _decide(self, exchange: Exchange) -> Problem | None:
+        principal, backend = exchange.principal, exchange.backend
+        assert principal is not None and backend is not None
+        engine = self._policy()
+        context = request_context(exchange, principal)
+        decisions: list[Decision] = []
+        for access in exchange.accesses:
+            asked = AccessRequest(
+                principal.subject, principal.groups, backend.environment, access.resource, access.action, context
+            )
+            decision = engine.decide(asked)
+            decisions.append(decision)
+            if not decision.allowed:
+                exchange.decisions = tuple(decisions)
+                return denial(asked, decision, engine.roles_that_would_allow(asked))
+        exchange.decisions = tuple(decisions)
+        return None
+
+
+def request_context(exchange: Exchange, principal: Principal) -> dict[str, ContextValue]:
+    """Return what the policy's conditions can see of a request; what the token does not say is absent."""
+    now = exchange.received_us // 1_000_000
+    context: dict[str, ContextValue] = {
+        "time": now,
+        "source": exchange.source,
+        "provider": principal.provider,
+        "username": principal.username,
+        "amr": principal.amr,
+        "token_age_s": now - principal.issued_at,
+        "method": exchange.method,
+    }
+    if principal.acr is not None:
+        context["acr"] = principal.acr
+    if principal.authenticated_at is not None:
+        context["auth_age_s"] = now - principal.authenticated_at
+    return context

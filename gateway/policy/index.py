@@ -1,0 +1,126 @@
+"""Decides the shipped model from an index of its rules; what it answers is what pycasbin answers."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from gateway.policy.conditions import Verdict, compile_condition
+from gateway.policy.matchers import TextMatch, compile_resource
+from gateway.policy.request import AccessRequest, Decision, Revision
+from gateway.policy.roles import RoleGraph
+from gateway.policy.rows import Row
+
+# One row compiled: the action or its prefix, whether it is a prefix, the resource, the condition, the row's number.
+_Entry = tuple[str, bool, TextMatch, Verdict | None, int]
+# The rows of one subject: those that deny and those that allow, each in row order.
+_Cell = tuple[list[_Entry], list[_Entry]]
+_ANY = "*"
+
+
+class RuleIndex:
+    """Rules by (environment, backend), then by subject; within a subject the rows are tried in order.
+
+    The backend is a resource's first segment. The first row that denies decides; without one, the first that allows.
+    """
+
+    def __init__(self, rules: Iterable[Row], links: Iterable[Row], revision: Revision) -> None:
+        self._rows = tuple(rules)
+        self._roles = RoleGraph((row.fields[0], row.fields[1]) for row in links)
+        self._revision = revision
+        self._tables: dict[tuple[str, str], dict[str, _Cell]] = {}
+        for number, row in enumerate(self._rows):
+            self._add(number, row)
+
+    def _add(self, number: int, row: Row) -> None:
+        subject, environment, resource, action, effect, when = row.fields
+        first = resource.partition("/")[0]
+        key = (environment, _ANY if "*" in first else first)
+        denies, allows = self._tables.setdefault(key, {}).setdefault(subject, ([], []))
+        condition = compile_condition(when) if when else None
+        entry = (action.removesuffix("*"), action.endswith("*"), compile_resource(resource), condition, number)
+        (denies if effect == "deny" else allows).append(entry)
+
+    def decide(self, request: AccessRequest) -> Decision:
+        """Decide one request; no input makes this raise."""
+        cells = list(self._cells(request, self._holders(request)))
+        number = _first_deny(cells, request)
+        if number is not None:
+            return self._decision(request, False, "denied_by_rule", number)
+        number = _first_allow(cells, request)
+        if number is not None:
+            return self._decision(request, True, "allowed_by_rule", number)
+        return Decision(False, "no_matching_rule", None, (request.subject,), self._revision)
+
+    def roles_worth_trying(self, request: AccessRequest) -> Iterator[str]:
+        """Yield the roles with a row that allows what is asked, in row order, then the roles that hold one of these."""
+        granting = [
+            (number, subject)
+            for table in self._tables_for(request)
+            for subject, (_, allows) in table.items()
+            if subject.startswith("role:") and (number := _first_allow([([], allows)], request)) is not None
+        ]
+        direct = dict.fromkeys(subject for _, subject in sorted(granting))
+        yield from direct
+        for member in self._roles.members:
+            if member.startswith("role:") and member not in direct and direct.keys() & self._roles.reach(member):
+                yield member
+
+    def _holders(self, request: AccessRequest) -> set[str]:
+        """Return the subject and all that its rows and groups make it."""
+        holders = {request.subject, *request.groups}
+        holders.update(self._roles.reach(request.subject))
+        for group in request.groups:
+            holders.update(self._roles.reach(group))
+        return holders
+
+    def _tables_for(self, request: AccessRequest) -> Iterator[Mapping[str, _Cell]]:
+        environment = request.environment
+        backend = request.resource.partition("/")[0]
+        for key in ((environment, backend), (_ANY, backend), (environment, _ANY), (_ANY, _ANY)):
+            table = self._tables.get(key)
+            if table is not None:
+                yield table
+
+    def _cells(self, request: AccessRequest, holders: set[str]) -> Iterator[_Cell]:
+        for table in self._tables_for(request):
+            for subject in table.keys() & holders:
+                yield table[subject]
+
+    def _decision(self, request: AccessRequest, allowed: bool, reason: str, number: int) -> Decision:
+        row = self._rows[number]
+        path = self._roles.path(request.subject, request.groups, row.fields[0])
+        return Decision(allowed, reason, row.rule, path, self._revision)
+
+
+def _first_deny(cells: Iterable[_Cell], request: AccessRequest) -> int | None:
+    """Return the number of the first row that denies: its condition true or unknown."""
+    resource, action, context = request.resource, request.action, request.context
+    first: int | None = None
+    for denies, _ in cells:
+        for wanted, is_prefix, matches, condition, number in denies:
+            if first is not None and number > first:
+                break
+            if (
+                (action == wanted or (is_prefix and action.startswith(wanted)))
+                and matches(resource)
+                and (condition is None or condition(context) is not False)
+            ):
+                first = number
+                break
+    return first
+
+
+def _first_allow(cells: Iterable[_Cell], request: AccessRequest) -> int | None:
+    """Return the number of the first row that allows: its condition true."""
+    resource, action, context = request.resource, request.action, request.context
+    first: int | None = None
+    for _, allows in cells:
+        for wanted, is_prefix, matches, condition, number in allows:
+            if first is not None and number > first:
+                break
+            if (
+                (action == wanted or (is_prefix and action.startswith(wanted)))
+                and matches(resource)
+                and (condition is None or condition(context) is True)
+            ):
+                first = number
+                break
+    return first

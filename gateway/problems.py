@@ -1,0 +1,94 @@
+"""What goes wrong, and the HTTP answer to it: one table (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One stable problem code, its HTTP status and its title."""
+
+    status: int
+    title: str
+
+
+PROBLEMS: Final[Mapping[str, ProblemKind]] = {
+    "bad_target": ProblemKind(400, "The request target is not in canonical form"),
+    "bad_headers": ProblemKind(400, "The request's headers are ambiguous"),
+    "bad_request": ProblemKind(400, "The request is not well-formed HTTP/1.1"),
+    "bad_parameter": ProblemKind(400, "A parameter is missing or wrong"),
+    "credential_required": ProblemKind(401, "A credential is required"),
+    "invalid_credential": ProblemKind(401, "The credential is not valid"),
+    "denied": ProblemKind(403, "The policy does not allow this"),
+    "unclassified": ProblemKind(403, "The gateway can't tell what this request would do"),
+    "unknown_backend": ProblemKind(404, "There is no such backend"),
+    "not_found": ProblemKind(404, "There is nothing here"),
+    "method_not_allowed": ProblemKind(405, "The method is not served"),
+    "body_too_large": ProblemKind(413, "The body is too large to be classified"),
+    "headers_too_large": ProblemKind(431, "The request's headers are too large"),
+    "internal_error": ProblemKind(500, "The gateway failed"),
+    "upgrade_not_served": ProblemKind(501, "Protocol upgrades are not served"),
+    "upstream_unreachable": ProblemKind(502, "The backend can't be reached"),
+    "upstream_protocol": ProblemKind(502, "The backend did not answer in well-formed HTTP"),
+    "upstream_failed": ProblemKind(502, "The backend did not answer"),
+    "audit_unavailable": ProblemKind(503, "The audit log can't be written, so nothing is forwarded"),
+    "provider_unavailable": ProblemKind(503, "The identity provider can't be reached"),
+    "not_ready": ProblemKind(503, "The gateway is not ready"),
+    "upstream_timeout": ProblemKind(504, "The backend did not answer in time"),
+    "http_version": ProblemKind(505, "Backends are served over HTTP/1.1 only"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of one request. `members` are the document's extension members; they hold no secret.
+
+    `challenge` is an RFC 6750 error code for `WWW-Authenticate`; it goes with a 401 only.
+    """
+
+    code: str
+    detail: str
+    challenge: str = ""
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this problem's kind."""
+        return PROBLEMS[self.code].status
+
+    def document(self, request_id: str) -> bytes:
+        """Return the `application/problem+json` body."""
+        kind = PROBLEMS[self.code]
+        return json.dumps(
+            {
+                "type": f"urn:portcullis:problem:{self.code}",
+                "title": kind.title,
+                "status": kind.status,
+                "detail": self.detail,
+                "code": self.code,
+                "request_id": request_id,
+                **self.members,
+            },
+            separators=(",", ":"),
+        ).encode("ascii")
+
+    def headers(self, request_id: str, public_url: str) -> list[tuple[bytes, bytes]]:
+        """Return the answer's headers, the `WWW-Authenticate` challenge of a 401 included (RFC 6750, RFC 9728)."""
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"cache-control", b"no-store"),
+            (b"portcullis-request-id", request_id.encode("ascii")),
+        ]
+        if self.status == 401:
+            challenge = 'Bearer realm="portcullis"'
+            if self.challenge:
+                # RFC 6750 section 3 allows neither quotes nor backslashes in a description.
+                description = self.detail.replace("\\", "/").replace('"', "'")
+                challenge += f', error="{self.challenge}", error_description="{description}"'
+            challenge += f', resource_metadata="{public_url}/-/oauth/protected-resource"'
+            headers.append((b"www-authenticate", challenge.encode("ascii", "replace")))
+        if self.status == 503:
+            headers.append((b"retry-after", b"5"))
+        return headers

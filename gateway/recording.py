@@ -1,0 +1,76 @@
+"""Turns what the pipeline knows about a request into audit records."""
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from audit import record
+from audit.log import Receipt
+from audit.record import Record, Result, Verdict
+from gateway.exchange import Exchange
+from gateway.problems import Problem
+
+_VERDICTS: Final[Mapping[str, Verdict]] = {
+    "credential_required": "unauthenticated",
+    "invalid_credential": "unauthenticated",
+    "denied": "denied",
+    "unclassified": "denied",
+    "unknown_backend": "denied",
+}
+
+
+def verdict_of(problem: Problem | None) -> Verdict:
+    """Return the verdict that a problem, or none, stands for in the record and in the metrics."""
+    return "allowed" if problem is None else _VERDICTS.get(problem.code, "refused")
+
+
+def query_keys(query: bytes | None) -> tuple[str, ...]:
+    """Return the query's keys as they were sent; the values may be secrets and are not recorded."""
+    if not query:
+        return ()
+    return tuple(pair.partition(b"=")[0].decode("latin-1") for pair in query.split(b"&"))
+
+
+def decision_record(exchange: Exchange, problem: Problem | None, instance: str) -> Record:
+    """Return the record of the decision: allowed where there is no problem."""
+    principal, backend, target = exchange.principal, exchange.backend, exchange.target
+    decision = exchange.decisions[-1] if exchange.decisions else None
+    rule = decision.rule if decision is not None else None
+    path, _, query = exchange.raw.target.partition(b"?")
+    return record.decision(
+        request_id=exchange.request_id,
+        time_us=exchange.received_us,
+        instance=instance,
+        actor=principal,
+        source=exchange.source,
+        method=exchange.method,
+        path=path.decode("latin-1"),
+        query_keys=query_keys(query),
+        backend=target.backend if target is not None else "",
+        environment=backend.environment if backend is not None else "",
+        accesses=tuple((access.resource, access.action) for access in exchange.accesses),
+        verdict=verdict_of(problem),
+        status=problem.status if problem is not None else None,
+        reason=decision.reason if decision is not None else problem.code if problem is not None else "",
+        rule_file=rule.file if rule is not None else "",
+        rule_line=rule.line if rule is not None else 0,
+        rule_text=rule.text if rule is not None else "",
+        role_path=decision.role_path if decision is not None else (),
+        policy_commit=decision.revision.commit if decision is not None else "",
+        policy_digest=decision.revision.digest if decision is not None else "",
+    )
+
+
+def outcome_record(exchange: Exchange, receipt: Receipt, result: Result, detail: str, duration_us: int) -> Record:
+    """Return the record of how a forwarded request ended; `duration_us` runs from its decision being durable."""
+    return record.outcome(
+        request_id=exchange.request_id,
+        decision_index=receipt.index,
+        time_us=time.time_ns() // 1000,
+        status=exchange.status,
+        bytes_in=exchange.body.received if exchange.body is not None else 0,
+        bytes_out=exchange.sent,
+        duration_us=duration_us,
+        result=result,
+        detail=detail,
+    )

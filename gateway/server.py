@@ -1,0 +1,147 @@
+"""uvicorn's HTTP/1.1 protocol, narrowed to what the data path may see and widened by the exact bytes it needs.
+
+Stock uvicorn parses the target into a path and a query, which loses `#`, an empty `?`, absolute forms and the header
+names' spelling, appends trailers to the request's headers, and reads endless headers. Each override below closes one
+of these.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gateway.problems import Problem
+
+EXTENSION = "portcullis"
+MAX_HEADER_BYTES = 65_536
+MAX_HEADERS = 128
+_TOO_LARGE = Problem("headers_too_large", f"the head is longer than {MAX_HEADER_BYTES} bytes")
+
+
+class RawRequest:
+    """What ASGI leaves out of a scope: the raw target and headers, and whether the client is still there."""
+
+    __slots__ = ("_cycle", "_protocol", "headers", "http_version", "target")
+
+    def __init__(
+        self, protocol: "ExactProtocol", target: bytes, headers: list[tuple[bytes, bytes]], http_version: str
+    ) -> None:
+        self._protocol = protocol
+        self._cycle: RequestResponseCycle | None = None
+        self.target = target
+        self.headers = headers
+        self.http_version = http_version
+
+    @property
+    def client_gone(self) -> bool:
+        """Whether the client's connection is closed."""
+        return self._protocol.gone
+
+    def cancel_when_client_goes(self, task: "asyncio.Task[Any] | None") -> None:
+        """Cancel that task when the client's connection closes; None: cancel nothing any more."""
+        self._protocol.watching = task
+
+    def bind(self, cycle: RequestResponseCycle) -> None:
+        """Remember the response that answers this request."""
+        self._cycle = cycle
+
+    def abort(self) -> None:
+        """Close the connection in mid-response, so that the client can't take what it has for the whole."""
+        if self._cycle is not None:
+            self._cycle.disconnected = True
+        self._protocol.transport.close()
+
+
+class ExactProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.watching: asyncio.Task[Any] | None = None
+        self.gone = False
+        self._header_bytes = 0
+        self._unfinished_bytes = 0
+        self._in_headers = False
+        self._refusal = Problem("bad_request", "the request is not well-formed HTTP/1.1")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the client is gone and cancel what is being done for it."""
+        self.gone = True
+        super().connection_lost(exc)
+        if self.watching is not None:
+            self.watching.cancel()
+            self.watching = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bound a head that never ends before it is parsed further."""
+        if self._in_headers:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > MAX_HEADER_BYTES:
+                self._refusal = _TOO_LARGE
+                self.send_400_response("")
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin to count the head's bytes."""
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = 0
+        self._unfinished_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the raw target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the header as it was spelled; trailers come here too and are dropped."""
+        if not self._in_headers:
+            return
+        self._count(len(name) + len(value) + 4)
+        if len(self.headers) >= MAX_HEADERS:
+            self._refuse(Problem("headers_too_large", f"there are more than {MAX_HEADERS} headers"))
+        if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Hand the request over with its raw target, and refuse what this server does not speak."""
+        self._in_headers = False
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._refuse(Problem("bad_request", "the HTTP version must be 1.1 or 1.0"))
+        if self.parser.should_upgrade():
+            self._refuse(Problem("upgrade_not_served", "neither CONNECT nor an Upgrade header is served"))
+        raw = RawRequest(self, self.url, self.headers, version)
+        self.scope["extensions"] = {EXTENSION: raw}  # type: ignore[dict-item]
+        # The parsed target is only a placeholder: routing starts from the raw one, once it was found canonical.
+        self.url = b"/"
+        super().on_headers_complete()
+        raw.bind(self.cycle)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that could not be parsed with a problem document and close the connection."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An earlier pipelined request is still being answered: its answer ends the connection.
+            self.cycle.keep_alive = False
+            self.transport.pause_reading()
+            return
+        problem = self._refusal
+        body = problem.document("")
+        head = [b"HTTP/1.1 %d Refused\r\n" % problem.status]
+        head += [name + b": " + value + b"\r\n" for name, value in problem.headers("", "")]
+        head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+        self.transport.write(b"".join(head) + body)
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+
+    def _refuse(self, problem: Problem) -> None:
+        self._refusal = problem
+        # The parser stops at an exception out of a callback, and so no byte after the refused head is looked at.
+        raise httptools.HttpParserError(problem.detail)

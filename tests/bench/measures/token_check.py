@@ -1,0 +1,7 @@
+"""Durable audit records a second with 64 writers on SQLite."""
+
+from tests.bench.setting import Findings, Setting
+
+
+def token_check(setting: Setting) -> Findings:
+    return Findings()

@@ -1,0 +1,82 @@
+"""`python -m tests.demo`: Portcullis between real people's tools and real backends, told step by step.
+
+With `--once` it stops after the last step; exit code 0 when every step's answer was as told, 1 where one differed or a
+part did not start.
+"""
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.demo.process import PartFailedError
+from tests.demo.runner import Runner, StepFailedError
+from tests.demo.story import story
+from tests.demo.world import PEOPLE, World
+
+
+def main() -> int:
+    """Run the demo; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="stop after the last step instead of staying up")
+    once: bool = parser.parse_args().once
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    root = Path(tempfile.mkdtemp(prefix="portcullis-demo-"))
+    try:
+        _run(console, root, once)
+    except KeyboardInterrupt:
+        console.print("\nEverything is stopped.")
+    except (PartFailedError, StepFailedError, RuntimeError) as failure:
+        console.print("\n[bold red]The demo failed.", style="red")
+        console.print(str(failure), markup=False)
+        console.print(f"\nEverything is stopped. Its files are left in {root} (logs/ holds a log for each part).")
+        return 1
+    shutil.rmtree(root)
+    return 0
+
+
+def _run(console: Console, root: Path, once: bool) -> None:
+    began = time.monotonic()
+    with World(root, lambda part: console.print(f"[dim]starting {part} …")) as world:
+        console.print(f"[dim]ready after {time.monotonic() - began:.0f} s, in {root}\n")
+        shells = {person: world.shell(person) for person in PEOPLE}
+        steps = story(world)
+        Runner(console, shells, root).tell(steps)
+        console.print(f"[bold green]All {len(steps)} steps went as told.")
+        if not once:
+            _stay(console, world)
+
+
+def _stay(console: Console, world: World) -> None:
+    parts = Table("part", "what it is", "where", title="Still running", title_justify="left")
+    for part in world.parts:
+        parts.add_row(part.name, part.what, part.url)
+    console.print(parts)
+    for person in ("alice", "bob"):
+        shell = world.root / "people" / person / "shell"
+        shell.write_text("".join(f"export {name}='{value}'\n" for name, value in world.shell(person).items()))
+        token = subprocess.run(
+            ["portcullis", "token"], env=world.shell(person), capture_output=True, text=True, check=True
+        ).stdout.strip()
+        console.print(f"[bold]{person}'s[/] shell: [cyan]. {shell}[/], then any command above. The token:")
+        console.print(token, soft_wrap=True, markup=False)
+    console.print("Press Ctrl-C to stop everything.")
+    threading.Event().wait()
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

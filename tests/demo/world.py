@@ -1,0 +1,178 @@
+"""Every part of the demo on loopback, in one directory: how each starts, is found by the others, and stops."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from types import TracebackType
+from typing import Self
+
+from tests.demo import aws_account
+from tests.demo.process import PartFailedError, Process, free_port
+from tests.parts.buildbot_master import BuildbotMaster
+from tests.parts.moto_server import MotoServer
+
+_HERE = Path(__file__).parent
+_POLICIES = _HERE.parent.parent / "policies"
+_BIN = Path(sys.executable).parent
+_NEEDED_PROGRAMS = ("bash", "curl", "git")
+_ALICE = {"email": "alice@example.com", "email_verified": True, "groups": ["developers"]}
+_BOB = {"email": "bob@example.com", "email_verified": True, "groups": ["developers"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One running part: what it is and where."""
+
+    name: str
+    what: str
+    url: str
+
+
+class World:
+    """The running demo in `root`, an empty directory; use as a context manager.
+
+    `report` is told what is being started. Raises PartFailedError, or RuntimeError from the backends, with the log of
+    the part that did not start.
+    """
+
+    def __init__(self, root: Path, report: Callable[[str], None]) -> None:
+        self.root = root
+        self.parts: list[Part] = []
+        self.gateway_url = f"http://127.0.0.1:{free_port()}"
+        self._report = report
+        self._processes: list[Process] = []
+        self._moto = MotoServer(root / "logs" / "aws.log")
+        self._buildbot = BuildbotMaster(root / "buildbot", projects=("payments",))
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop every part, the gateway first. Safe to call twice."""
+        while self._processes:
+            self._processes.pop().stop()
+        self._buildbot.stop()
+        self._moto.stop()
+
+    def shell(self, person: str) -> dict[str, str]:
+        """Return the variables of that person's shell: a home of their own, and no backend's credential."""
+        home = self.root / "people" / person
+        home.mkdir(parents=True, exist_ok=True)
+        return {
+            "PATH": f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "COLUMNS": "110",
+            "NO_COLOR": "1",
+            "GATEWAY": self.gateway_url,
+            "AWS": self._moto.url,
+            "AWS_DEFAULT_REGION": aws_account.REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "BROWSER": f"{sys.executable} {_HERE / 'browser.py'} %s",
+        }
+
+    def commit(self) -> str:
+        """Return the policy repository's newest commit."""
+        return self._git("rev-parse", "HEAD")
+
+    def _start(self) -> None:
+        for program in _NEEDED_PROGRAMS:
+            if shutil.which(program) is None:
+                raise PartFailedError(f"{program} is not on this machine: install the package {program}")
+        (self.root / "logs").mkdir(parents=True)
+        providers = {
+            "corp": self._start_provider("corp", {"sub": "alice", **_ALICE}, {"sub": "bob", **_BOB}),
+            "partner": self._start_provider("partner", {"sub": "a-1017", **_ALICE}),
+        }
+        self._report("an AWS account: S3, CloudWatch Logs, IAM (moto)")
+        self._moto.start()
+        aws_key = aws_account.furnish(self._moto.url)
+        self._report("a deploy service: a Buildbot master and its worker")
+        self._buildbot.create()
+        self._buildbot.start()
+        self._create_policy_repository()
+        self._start_gateway({f"{name}_url": url for name, url in providers.items()}, aws_key)
+        self.parts = [
+            Part("gateway", "Portcullis", self.gateway_url),
+            Part("corp", "identity provider (oidc-provider-mock): alice, bob", providers["corp"]),
+            Part("partner", "identity provider (oidc-provider-mock): alice again", providers["partner"]),
+            Part("aws-staging", "AWS account (moto); it checks every signature", self._moto.url),
+            Part("deploy-prod", "deploy service (Buildbot); only its own account may deploy", self._buildbot.url),
+        ]
+
+    def _start_provider(self, name: str, *accounts: Mapping[str, object]) -> str:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command: list[str | Path] = [_BIN / "oidc-provider-mock", "--port", str(port)]
+        for account in accounts:
+            command += ["--user-claims", json.dumps(account)]
+        provider = self._spawn(f"identity provider {name}", command, os.environ)
+        provider.wait_until_ready(f"{url}/.well-known/openid-configuration", deadline_s=30)
+        return url
+
+    def _create_policy_repository(self) -> None:
+        shutil.copytree(_POLICIES, self.root / "policies")
+        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("add", ".")
+        self._git("commit", "--quiet", "-m", "The policy as it is today")
+
+    def _git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Platform team", "-c", "user.email=platform@example.com")
+        return self._finish(["git", "-C", str(self.root / "policies"), *identity, *arguments])
+
+    def _start_gateway(self, providers: Mapping[str, str], aws_key: aws_account.AccessKey) -> None:
+        self._finish([str(_BIN / "portcullis"), "init", str(self.root / "gateway")])
+        settings = Template((_HERE / "portcullis.yaml").read_text()).substitute(
+            providers,
+            listen=self.gateway_url.removeprefix("http://"),
+            aws_url=self._moto.url,
+            deploy_url=self._buildbot.url,
+        )
+        home = self.root / "gateway"
+        (home / "portcullis.yaml").write_text(settings)
+        cookie = home / "var" / "deploy.cookie"
+        cookie.touch(mode=0o600)
+        cookie.write_text(self._buildbot.session())
+        environment = {
+            **self.shell("operator"),
+            "STAGING_KEY_ID": aws_key.access_key_id,
+            "STAGING_SECRET": aws_key.secret_access_key,
+        }
+        command = [_BIN / "portcullis", "serve", "--config", "portcullis.yaml"]
+        gateway = self._spawn("gateway", command, environment, home)
+        gateway.wait_until_ready(f"{self.gateway_url}/-/readyz", deadline_s=30)
+
+    def _spawn(
+        self, name: str, command: list[str | Path], environment: Mapping[str, str], directory: Path | None = None
+    ) -> Process:
+        self._report(name)
+        log = self.root / "logs" / f"{name.replace(' ', '-')}.log"
+        process = Process(name, command, log, environment, directory or self.root)
+        self._processes.append(process)
+        return process
+
+    def _finish(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, env=self.shell("operator"), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise PartFailedError(
+                f"`{' '.join(command)}` ended with code {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout.strip()
