@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from adapters.aws_logs import MAX_LOGS_BYTES, logs_accesses
 from adapters.aws_models import load_service, service_names
-from adapters.aws_operation import MAX_FORM_BYTES, Call, OperationFinder, protocol_of
+from adapters.aws_operation import MAX_FORM_BYTES, Call, OperationFinder, header_map, protocol_of
 from adapters.aws_resource import resource
 from adapters.aws_s3 import MAX_DELETE_BYTES, s3_accesses
-from adapters.aws_signature import CONTENT_HASH, Scope, check_signable, payload_hash, sign
+from adapters.aws_signature import CONTENT_HASH, Scope, Unsigned, check_signable, payload_hash, sign
 from adapters.backend import Access, BackendRequest, Outbound, UnclassifiedError
 from adapters.backend_settings import BackendSettings
 from adapters.base_url import CALLER_HEADERS, BaseUrl, headers_without
@@ -22,8 +22,8 @@ from adapters.credentials import one_source, read_secret
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 DEFAULT_SERVICES: Final = (
-    "s3", "logs", "sts", "dynamodb", "sqs", "sns", "iam", "kms", "secretsmanager", "ssm", "cloudformation", "cloudwatch",
-    "ecs", "ecr", "events", "kinesis",
+    "s3", "logs", "sts", "dynamodb", "sqs", "sns", "iam", "kms", "secretsmanager", "ssm", "cloudformation",
+    "cloudwatch", "ecs", "ecr", "events", "kinesis",
 )  # fmt: skip
 
 _REPLACED: Final = CALLER_HEADERS | {b"date", b"x-amz-date", CONTENT_HASH}
@@ -115,8 +115,9 @@ class AwsAdapter:
         if request.method in ("GET", "HEAD", "DELETE"):
             return 0
         try:
-            protocol = protocol_of(request)
+            protocol = protocol_of(request, header_map(request))
             if protocol == "query":
+                # Which service it is stands in the body itself.
                 return MAX_FORM_BYTES
             call = self._finder.find(request)
         except UnclassifiedError:
@@ -124,7 +125,7 @@ class AwsAdapter:
             return 0
         if call.service.name == "s3":
             return MAX_DELETE_BYTES if call.operation == "DeleteObjects" else 0
-        if protocol == "rest" and request.header(CONTENT_HASH) is not None:
+        if protocol == "rest" and CONTENT_HASH in call.headers:
             return 0
         return MAX_LOGS_BYTES if call.service.name == "logs" else MAX_BODY_BYTES
 
@@ -132,7 +133,7 @@ class AwsAdapter:
         """Return every resource that the operation touches, as `service:Operation`; raises UnclassifiedError."""
         call = self._finder.find(request)
         check_signable(request)
-        payload_hash(request, s3=call.service.name == "s3")
+        _content_hash(call, request)
         match call.service.name:
             case "s3":
                 return s3_accesses(self._name, call, request)
@@ -143,9 +144,14 @@ class AwsAdapter:
 
     def outbound(self, request: BackendRequest) -> Outbound:
         """Return the request's own target, its headers without the caller's signature, and the backend's."""
-        call: Call = self._finder.find(request)
+        call = self._finder.find(request)
         headers = headers_without(request.headers, _REPLACED)
-        content_hash = payload_hash(request, s3=call.service.name == "s3")
-        scope = Scope(call.service.signing_name, self._region)
-        signature = sign(request, self._base, self._credentials, scope, call.parameters, headers, content_hash)
+        unsigned = Unsigned(
+            request.method, self._base.host, request.path, call.parameters, headers, _content_hash(call, request)
+        )
+        signature = sign(unsigned, Scope(call.service.signing_name, self._region), self._credentials)
         return Outbound(self._base.target(request), [(b"Host", self._base.host), *headers, *signature])
+
+
+def _content_hash(call: Call, request: BackendRequest) -> bytes:
+    return payload_hash(request.body, call.headers.get(CONTENT_HASH), s3=call.service.name == "s3")

@@ -26,8 +26,8 @@ _NOT_SERVED: Final = frozenset(
 class Operation:
     """One operation of a REST service, and the requests that are it.
 
-    `path` has a literal for each segment, None for one of any text; `greedy` is the position of a label that takes one or
-    more segments. `fixed` are query parameters that must have that value, `required` those that must be there,
+    `path` has a literal for each segment, None for one of any text; `greedy` is the position of a label that takes
+    one or more segments. `fixed` are query parameters that must have that value, `required` those that must be there,
     `parameters` all it knows (None: any, the operation takes a map of them). `headers` must be there too.
     """
 
@@ -37,7 +37,7 @@ class Operation:
     fixed: Mapping[str, str]
     required: frozenset[str]
     parameters: frozenset[str] | None
-    headers: frozenset[str]
+    headers: frozenset[bytes]
 
     def covers_query(self, query: Mapping[str, str]) -> bool:
         """Say whether the query parameters can be this operation's: none missing, none unknown, fixed ones exact."""
@@ -51,17 +51,17 @@ class Operation:
         return all(name in self.parameters or (name == OPERATION_ID and query[name] == self.name) for name in query)
 
     @property
-    def demands(self) -> frozenset[str]:
+    def demands(self) -> frozenset[str | bytes]:
         """Everything beyond method and path that a request must have to be this operation."""
-        return self.required | self.headers | self.fixed.keys()
+        return frozenset((*self.required, *self.headers, *self.fixed))
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One service: how its requests are told, signed and named.
 
-    `name` is botocore's (`boto3.client(name)`, `aws name …`). `operations` are all operation names and, for each, the top
-    level members of its input. `rest` holds a REST service's operations by method.
+    `name` is botocore's (`boto3.client(name)`, `aws name …`). `operations` are all operation names and, for each, the
+    top level members of its input. `rest` holds a REST service's operations by method.
     """
 
     name: str
@@ -122,7 +122,7 @@ def _rest_operation(name: str, operation: Mapping[str, Any], shape: Mapping[str,
     must = set(shape.get("required", ()))
     required: set[str] = set()
     parameters: set[str] = set(fixed)
-    headers: set[str] = set()
+    headers: set[bytes] = set()
     any_parameter = False
     for member, reference in shape["members"].items():
         location, wire_name = reference.get("location"), reference.get("locationName", member)
@@ -134,7 +134,7 @@ def _rest_operation(name: str, operation: Mapping[str, Any], shape: Mapping[str,
             if member in must:
                 required.add(wire_name)
         elif location == "header" and member in must:
-            headers.add(wire_name.lower())
+            headers.add(wire_name.lower().encode())
     return Operation(
         name=sys.intern(name),
         path=tuple(None if part.startswith("{") else sys.intern(part) for part in parts),
@@ -142,5 +142,5 @@ def _rest_operation(name: str, operation: Mapping[str, Any], shape: Mapping[str,
         fixed={sys.intern(key): sys.intern(value) for key, value in fixed.items()},
         required=frozenset(required),
         parameters=None if any_parameter else frozenset(map(sys.intern, parameters)),
-        headers=frozenset(map(sys.intern, headers)),
+        headers=frozenset(headers),
     )

@@ -6,13 +6,14 @@ DeleteObject of each key, and an upload that also sets an ACL, tags or a lock ne
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 from xml.parsers import expat
 
-from adapters.aws_operation import Call, bucket_and_key
+from adapters.aws_operation import Call
 from adapters.aws_resource import resource
+from adapters.aws_rest import bucket_and_key
 from adapters.backend import Access, BackendRequest, UnclassifiedError
 from adapters.bounded_json import plain_body
 
@@ -40,7 +41,16 @@ _OBJECT_EXTRAS: Final = (
     (b"x-amz-object-lock-mode", "PutObjectRetention"),
     (b"x-amz-object-lock-retain-until-date", "PutObjectRetention"),
 )
-_BUCKET_EXTRAS: Final = ((b"x-amz-acl", "PutBucketAcl"), (b"x-amz-grant-", "PutBucketAcl"))
+_UNLOCKS: Final = ((b"x-amz-bypass-governance-retention", "BypassGovernanceRetention"),)
+_EXTRAS: Final[Mapping[str, tuple[tuple[bytes, str], ...]]] = {
+    "PutObject": _OBJECT_EXTRAS,
+    "CopyObject": _OBJECT_EXTRAS,
+    "CreateMultipartUpload": _OBJECT_EXTRAS,
+    "DeleteObject": _UNLOCKS,
+    "DeleteObjects": _UNLOCKS,
+    "PutObjectRetention": _UNLOCKS,
+    "CreateBucket": ((b"x-amz-acl", "PutBucketAcl"), (b"x-amz-grant-", "PutBucketAcl")),
+}
 
 
 def s3_accesses(backend: str, call: Call, request: BackendRequest) -> tuple[Access, ...]:
@@ -49,32 +59,28 @@ def s3_accesses(backend: str, call: Call, request: BackendRequest) -> tuple[Acce
     if place is None:
         raise UnclassifiedError("the first path segment must be a bucket's name")
     if call.operation in _COPIES:
-        source = _copy_source(request)
-    elif request.header(_COPY_SOURCE) is not None:
+        source = _copy_source(call.headers[_COPY_SOURCE])
+    elif _COPY_SOURCE in call.headers:
         raise UnclassifiedError(f"x-amz-copy-source has no meaning for s3:{call.operation}")
     else:
         source = None
     if call.operation == "DeleteObjects":
         keys = dict.fromkeys(_deleted_keys(plain_body(request, MAX_DELETE_BYTES)))
-        return tuple(Access(resource(backend, "s3", place[0], key), "s3:DeleteObject") for key in keys)
+        actions = ["s3:" + name for name in ("DeleteObject", *_extras(call))]
+        return tuple(Access(resource(backend, "s3", place[0], key), action) for key in keys for action in actions)
     own = resource(backend, "s3", *place) if place != ("",) else resource(backend, "s3")
     accesses = [Access(own, "s3:" + _DECIDED_AS.get(call.operation, call.operation))]
     if source is not None:
         accesses.append(Access(resource(backend, "s3", *source), "s3:GetObject"))
-    if request.method == "PUT" or call.operation == "CreateMultipartUpload":
-        accesses.extend(Access(own, "s3:" + extra) for extra in _extras(call.operation, request))
+    accesses.extend(Access(own, "s3:" + extra) for extra in _extras(call))
     return tuple(accesses)
 
 
-def _extras(operation: str, request: BackendRequest) -> Iterator[str]:
-    if operation == "CreateBucket":
-        table = _BUCKET_EXTRAS
-    elif operation in ("PutObject", "CopyObject", "CreateMultipartUpload"):
-        table = _OBJECT_EXTRAS
-    else:
+def _extras(call: Call) -> Iterator[str]:
+    table = _EXTRAS.get(call.operation)
+    if table is None:
         return
-    names = [name.lower() for name, _ in request.headers]
-    found = [extra for prefix, extra in table if any(_is(name, prefix) for name in names)]
+    found = [extra for wanted, extra in table if any(_is(name, wanted) for name in call.headers)]
     yield from dict.fromkeys(found)
 
 
@@ -82,9 +88,8 @@ def _is(name: bytes, wanted: bytes) -> bool:
     return name.startswith(wanted) if wanted.endswith(b"-") else name == wanted
 
 
-def _copy_source(request: BackendRequest) -> tuple[str, str]:
+def _copy_source(value: bytes) -> tuple[str, str]:
     """Return the bucket and key of `/bucket/key?versionId=…`, percent-encoded (S3 API reference, CopyObject)."""
-    value = request.header(_COPY_SOURCE) or b""
     path, mark, version = value.decode("latin-1").partition("?")
     if not value.isascii() or "+" in path or (mark and not _VERSION.fullmatch(version)):
         raise UnclassifiedError(

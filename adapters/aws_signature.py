@@ -1,7 +1,7 @@
 """Signature Version 4 of a request as it leaves: exactly the bytes that are sent, with the backend's own keys.
 
-Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. botocore signs; this file states
-what is signed where botocore's own clients would rewrite the request first.
+Source: "Create a signed AWS API request", AWS Identity and Access Management User Guide. botocore signs; this file
+states what is signed where botocore's own clients would rewrite the request first.
 """
 
 import re
@@ -16,7 +16,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from adapters.backend import BackendRequest, UnclassifiedError
-from adapters.base_url import BaseUrl
 
 UNSIGNED: Final = b"UNSIGNED-PAYLOAD"
 UNSIGNED_TRAILER: Final = b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -35,6 +34,18 @@ class Scope:
     region: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """What is signed: raw path, decoded query parameters, and all headers that are sent beside the signature's own."""
+
+    method: str
+    host: bytes
+    path: bytes
+    parameters: Sequence[tuple[str, str]]
+    headers: Sequence[tuple[bytes, bytes]]
+    content_hash: bytes
+
+
 class _ExactSigner(SigV4Auth):  # type: ignore[misc]
     """botocore's signer for S3: one round of encoding, and no path is normalised (as S3's documentation demands)."""
 
@@ -42,22 +53,21 @@ class _ExactSigner(SigV4Auth):  # type: ignore[misc]
         return quote_from_bytes(unquote_to_bytes(path), safe="/~")
 
 
-def payload_hash(request: BackendRequest, *, s3: bool) -> bytes:
-    """Return the value of x-amz-content-sha256 to sign.
+def payload_hash(body: bytes | None, given: bytes | None, *, s3: bool) -> bytes:
+    """Return the value of x-amz-content-sha256 to sign; `given` is the client's own.
 
     A body that was read is hashed; otherwise the client's own hash stands, and the backend holds the body against it.
-    Raises UnclassifiedError where the client signed its chunks: their signatures are made with keys that AWS does not know.
+    Raises UnclassifiedError where the client signed its chunks: AWS does not know the keys of those signatures.
     """
-    given = request.header(CONTENT_HASH)
     if given is not None and given.startswith(b"STREAMING-") and (given != UNSIGNED_TRAILER or not s3):
         raise UnclassifiedError(
-            "chunks signed by the client can't be signed again: use an https:// gateway URL, or switch chunked or payload "
-            "signing off in the SDK (Java: chunkedEncodingEnabled(false); AWS CLI v1 and boto3 need nothing)"
+            "chunks signed by the client can't be signed again: use an https:// gateway URL, or switch chunked "
+            "payload signing off in the SDK (Java: chunkedEncodingEnabled(false); boto3 and the AWS CLI need nothing)"
         )
-    if request.body is not None:
+    if body is not None:
         if given == UNSIGNED_TRAILER:
             raise UnclassifiedError("the body decides what this request does: send it whole, not in aws-chunked form")
-        return sha256(request.body).hexdigest().encode()
+        return sha256(body).hexdigest().encode()
     if given is not None and (_HEX_HASH.fullmatch(given) or (s3 and given in (UNSIGNED, UNSIGNED_TRAILER))):
         return given
     if given is not None:
@@ -68,7 +78,7 @@ def payload_hash(request: BackendRequest, *, s3: bool) -> bytes:
 def check_signable(request: BackendRequest) -> None:
     """Raise UnclassifiedError where a header that is signed holds bytes that two readers would decode differently."""
     for name, value in request.headers:
-        if is_signed(name.lower()) and not value.isascii():
+        if not value.isascii() and is_signed(name.lower()):
             raise UnclassifiedError(f"the header {name.decode('latin-1')!r} must be ASCII: it is signed")
 
 
@@ -77,27 +87,18 @@ def is_signed(name: bytes) -> bool:
     return name in _SIGNED or name.startswith(b"x-amz-")
 
 
-def sign(
-    request: BackendRequest,
-    base: BaseUrl,
-    credentials: Credentials,
-    scope: Scope,
-    parameters: Sequence[tuple[str, str]],
-    headers: Sequence[tuple[bytes, bytes]],
-    content_hash: bytes,
-) -> list[tuple[bytes, bytes]]:
-    """Return the headers that sign the request: date, content hash, session token and Authorization.
-
-    `headers` are those that will be sent beside them; `parameters` are the decoded query.
-    """
-    signed = [(name.decode(), value.decode()) for name, value in headers if is_signed(name.lower())]
-    s3 = scope.service == "s3"
-    content = [("X-Amz-Content-SHA256", content_hash.decode())]
-    url = f"http://{base.host.decode()}{request.path.decode()}"
-    outgoing: Any = AWSRequest(method=request.method, url=url, params=list(parameters), data=request.body)
-    for name, value in (("Host", base.host.decode()), *signed, *content):
-        outgoing.headers[name] = value
-    signer = _ExactSigner if s3 else SigV4Auth
+def sign(unsigned: Unsigned, scope: Scope, credentials: Credentials) -> list[tuple[bytes, bytes]]:
+    """Return the headers that sign the request: date, session token, content hash and Authorization."""
+    host = unsigned.host.decode()
+    outgoing: Any = AWSRequest(
+        method=unsigned.method, url=f"http://{host}{unsigned.path.decode()}", params=list(unsigned.parameters)
+    )
+    outgoing.headers["Host"] = host
+    for name, value in unsigned.headers:
+        if is_signed(name.lower()):
+            outgoing.headers[name.decode()] = value.decode()
+    outgoing.headers["X-Amz-Content-SHA256"] = unsigned.content_hash.decode()
+    signer = _ExactSigner if scope.service == "s3" else SigV4Auth
     signer(credentials, scope.service, scope.region).add_auth(outgoing)
     names = ("X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-SHA256", "Authorization")
     return [(name.encode(), outgoing.headers[name].encode()) for name in names if name in outgoing.headers]

@@ -11,7 +11,8 @@ from adapters.backend_settings import BackendSettings
 from adapters.base_url import CALLER_HEADERS, BaseUrl, headers_without
 from adapters.bounded_json import json_object
 from adapters.credentials import HttpCredential
-from adapters.http_route import Route
+from adapters.http_route import Route, RouteMatcher
+from adapters.path_template import Variables
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -65,7 +66,10 @@ class HttpAdapter:
     def __init__(self, settings: HttpSettings) -> None:
         self.relaxed: frozenset[str] = frozenset(settings.relax)
         self._name = settings.name
-        self._routes = settings.routes
+        self._routes: dict[str, list[RouteMatcher]] = {}
+        for route in settings.routes:
+            for method in route.methods:
+                self._routes.setdefault(method, []).append(route.matcher())
         self._base = BaseUrl.parse(settings.url)
         self._credential: tuple[tuple[bytes, bytes], ...] = ()
         if settings.credential is not None:
@@ -90,7 +94,7 @@ class HttpAdapter:
                     body = json_object(request, MAX_BODY_BYTES)
                 if not route.body_matches(body):
                     continue
-            return (Access(f"{self._name}/{route.resource_for(variables)}", route.action),)
+            return (Access(f"{self._name}/{route.resource.fill(variables)}", route.action),)
         raise UnclassifiedError(
             f"no route of the backend {self._name!r} covers {request.method} {request.path.decode('ascii', 'replace')} "
             "with this query and body; a route in the gateway's configuration would name its resource and action"
@@ -101,10 +105,10 @@ class HttpAdapter:
         headers = [(b"Host", self._base.host), *headers_without(request.headers, self._dropped), *self._credential]
         return Outbound(self._base.target(request), headers)
 
-    def _candidates(self, request: BackendRequest) -> Iterator[tuple[Route, dict[str, str]]]:
+    def _candidates(self, request: BackendRequest) -> Iterator[tuple[RouteMatcher, Variables]]:
         parameters = _parameters(request.query)
-        for route in self._routes:
-            variables = route.match(request, parameters)
+        for route in self._routes.get(request.method, ()):
+            variables = route.match(request.segments, parameters)
             if variables is not None:
                 yield route, variables
 

@@ -98,10 +98,12 @@ class ResponseParser:
             self._check_start(data)
         self._execute(llhttp, data)
         self._fed += len(data)
+        if self._fed > MAX_HEAD_BYTES and (
+            # Before that, llhttp holds the unfinished header in memory.
+            not self.head_complete or sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
+        ):
+            raise UpstreamProtocolError(f"the backend's response head is longer than {MAX_HEAD_BYTES} bytes")
         if not self.head_complete:
-            # llhttp joins a split header in memory, so what it may hold is bounded here as well.
-            if self._fed > MAX_HEAD_BYTES:
-                raise UpstreamProtocolError(f"the backend's response head is longer than {MAX_HEAD_BYTES} bytes")
             return
         if not self._chunked or self.complete:
             self._llhttp = None

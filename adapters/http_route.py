@@ -1,14 +1,14 @@
 """One row of an HTTP backend's route table: which requests it covers, and which resource and action they are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     StrictBool,
     StrictInt,
     StrictStr,
@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.backend import BackendRequest, UnclassifiedError
+from adapters.backend import UnclassifiedError
 from adapters.bounded_json import field as json_field
 from adapters.path_template import PathTemplate, Segment, Variables, check_value
 
@@ -36,10 +36,6 @@ class Route(BaseModel):
     body: dict[str, StrictStr | StrictInt | StrictBool] = {}
     resource: str
     action: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$")]
-
-    _path: PathTemplate = PrivateAttr()
-    _query: tuple[tuple[str, Segment], ...] = PrivateAttr()
-    _resource: PathTemplate = PrivateAttr()
 
     @field_validator("methods")
     @classmethod
@@ -91,27 +87,44 @@ class Route(BaseModel):
         return resource
 
     @model_validator(mode="after")
-    def _parse(self) -> Self:
-        self._path = PathTemplate.parse(self.path[1:])
-        self._query = tuple((name, Segment.parse_parameter(value)) for name, value in self.query.items())
-        self._resource = PathTemplate.parse(self.resource)
-        names = [*self._path.variables, *(s.variable for _, s in self._query if s.variable is not None)]
+    def _distinct_variables(self) -> Self:
+        matcher = self.matcher()
+        names = [*matcher.path.variables, *(value.variable for _, value in matcher.query if value.variable is not None)]
         if len(set(names)) != len(names):
             raise ValueError("path and query use one variable name for two values")
         return self
 
-    def match(self, request: BackendRequest, parameters: Sequence[tuple[str, str]] | None) -> dict[str, str] | None:
-        """Return the variables' values where method, path and query match, None where they don't.
+    def matcher(self) -> "RouteMatcher":
+        """Return the route with its templates parsed."""
+        return RouteMatcher(
+            path=PathTemplate.parse(self.path[1:]),
+            query=tuple((name, Segment.parse_parameter(value)) for name, value in self.query.items()),
+            body=self.body,
+            resource=PathTemplate.parse(self.resource),
+            action=self.action,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatcher:
+    """A route as requests of its methods are held against it."""
+
+    path: PathTemplate
+    query: tuple[tuple[str, Segment], ...]
+    body: Mapping[str, str | int | bool]
+    resource: PathTemplate
+    action: str
+
+    def match(self, segments: Sequence[str], parameters: Sequence[tuple[str, str]] | None) -> Variables | None:
+        """Return the variables' values where path and query match, None where they don't.
 
         `parameters` are the decoded query parameters, None where the query can't be read in one way only.
         Raises UnclassifiedError where a matching path or parameter has an unsafe or ambiguous value.
         """
-        if request.method not in self.methods:
-            return None
-        values = self._path.match(request.segments)
+        values = self.path.match(segments)
         if values is None:
             return None
-        for name, template in self._query:
+        for name, template in self.query:
             value = template.match(_only_parameter(name, parameters))
             if value is None:
                 return None
@@ -127,10 +140,6 @@ class Route(BaseModel):
             if type(given) is not type(required) or given != required:
                 return False
         return True
-
-    def resource_for(self, variables: Variables) -> str:
-        """Return the resource, below the backend's name, that these values name."""
-        return self._resource.fill(variables)
 
 
 def _only_parameter(name: str, parameters: Sequence[tuple[str, str]] | None) -> str:

@@ -59,7 +59,7 @@ def _in_order(table: str, key: str) -> str:
     return (
         f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} "
         f"WHEN NEW.{key} IS NOT (SELECT coalesce(max({key}) + 1, 0) FROM {table}) BEGIN "
-        f"SELECT RAISE(ABORT, '{table} only grows: the next {key} must follow the last'); END"
+        f"SELECT RAISE(ABORT, '{table} only grows: the next {key} must follow the last'); END"  # noqa: S608 - names of ours
     )
 
 

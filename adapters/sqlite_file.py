@@ -61,7 +61,7 @@ def connect(path: Path, mode: Literal["ro", "rw"]) -> Connection:
 def check_schema(path: Path, connection: Connection) -> None:
     """Raise AuditUnavailableError where the database holds no log of this version, AuditCorruptError without guards."""
     found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'audit\\_%' ESCAPE '\\'")
-    texts = {name: sql for name, sql in found.all()}
+    texts = {row.name: row.sql for row in found}
     if "audit_schema" not in texts:
         raise AuditUnavailableError(f"{path}: this database holds no audit log; `portcullis init` makes one")
     version = connection.exec_driver_sql("SELECT max(version) FROM audit_schema").scalar()
@@ -77,14 +77,15 @@ def check_schema(path: Path, connection: Connection) -> None:
         )
 
 
-def explain(path: Path, error: DBAPIError) -> AuditUnavailableError:
+def explain(path: Path, error: DBAPIError | sqlite3.Error) -> AuditUnavailableError:
     """Say what an error of the database means for the log at `path` and what mends it."""
-    name = getattr(error.orig, "sqlite_errorname", "")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(cause, "sqlite_errorname", "")
     for prefix, text in _MEANINGS.items():
         if name.startswith(prefix):
             kind = AuditCorruptError if prefix in _CORRUPT else AuditUnavailableError
-            return kind(f"{path}: {text} ({name}: {error.orig})")
-    return AuditUnavailableError(f"{path}: the audit database refused ({name or 'no error name'}: {error.orig})")
+            return kind(f"{path}: {text} ({name}: {cause})")
+    return AuditUnavailableError(f"{path}: the audit database refused ({name or 'no error name'}: {cause})")
 
 
 _CORRUPT: Final = frozenset(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

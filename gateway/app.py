@@ -69,7 +69,7 @@ def build(settings: Settings) -> Proxy:
     counters = Counters()
     policy = PolicySource(settings.policies)
     policy.load()
-    federation = Federation(settings.identity.providers, policy.engine.directory)
+    federation = Federation(settings.identity.providers, policy.engine.bundle.directory)
     backends = {item.name: _backend(item) for item in settings.backends}
     signer = Signer.load(settings.audit.origin, settings.audit.signing_key_file)
     store = SqlAuditStore(settings.database)
@@ -117,7 +117,7 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
 
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:
-    parts.federation.use_directory(engine.directory)
+    parts.federation.use_directory(engine.bundle.directory)
     _record_policy(parts, engine)
 
 
@@ -131,7 +131,7 @@ def _record_policy(parts: Parts, engine: PolicyEngine) -> None:
             result="loaded",
             commit=revision.commit,
             digest=revision.digest,
-            rules=engine.rule_count,
+            rules=len(engine.bundle.rules),
             detail="",
         )
     )

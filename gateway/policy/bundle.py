@@ -14,7 +14,8 @@ from gateway.policy.model import PolicyModel, parse_model
 from gateway.policy.request import Revision
 from gateway.policy.roles import link_findings
 from gateway.policy.rows import Row, RowReader
-from identity.directory import Directory, DirectoryError, load_directory
+from identity.directory import Directory
+from identity.directory_file import DirectoryError, load_directory
 
 _Read = TypeVar("_Read")
 

@@ -68,6 +68,7 @@ def facts(cores: Cores, directory: Path) -> dict[str, str]:
         "processor": f"{_cpu_model()}, {os.cpu_count()} cores (system on {cores.system}, load on {cores.load})",
         "system": f"Linux {platform.release()}, Python {platform.python_version()}",
         "disk": _file_system(directory),
+        "load": f"{os.getloadavg()[0]:.2f} processes in the last minute (above 0.3 the figures are rough)",
     }
 
 

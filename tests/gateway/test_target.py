@@ -149,7 +149,24 @@ def test_the_length_is_bounded() -> None:
 
 
 _PIECES = st.sampled_from(
-    [b"/", b"//", b".", b"..", b";", b"%2e", b"%2F", b"%25", b"%41", b"%E2%82%AC", b"%20", b"\\", b"#", b"?", b"a", b"b-1"]
+    [
+        b"/",
+        b"//",
+        b".",
+        b"..",
+        b";",
+        b"%2e",
+        b"%2F",
+        b"%25",
+        b"%41",
+        b"%E2%82%AC",
+        b"%20",
+        b"\\",
+        b"#",
+        b"?",
+        b"a",
+        b"b-1",
+    ]
 )
 
 

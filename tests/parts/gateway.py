@@ -1,8 +1,8 @@
 """A real gateway in a process of its own, with a site (configuration, policy, key, database) made for one test.
 
-    site = make_site(tmp_path, providers=[issuer.settings], backends=[...], rules=["p, user:alice, ..."])
-    with GatewayProcess(site) as gateway:
-        httpx.get(gateway.url + "/logs/x", headers=bearer(token))
+site = make_site(tmp_path, providers=[issuer.settings], backends=[...], rules=["p, user:alice, ..."])
+with GatewayProcess(site) as gateway:
+    httpx.get(gateway.url + "/logs/x", headers=bearer(token))
 """
 
 import json

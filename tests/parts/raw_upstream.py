@@ -99,13 +99,17 @@ Script = Callable[[RawConnection], None]
 
 
 def answering(*responses: bytes) -> Script:
-    """Return a script that reads a request and sends a response, for each response, then waits for the peer's close."""
+    """Return a script that reads a request and sends a response, for each response, then waits for the peer's close.
+
+    A peer that closes earlier ends the script.
+    """
 
     def script(connection: RawConnection) -> None:
-        for response in responses:
-            connection.read_request()
-            connection.send(response)
-        connection.read_to_end()
+        with contextlib.suppress(ConnectionError):
+            for response in responses:
+                connection.read_request()
+                connection.send(response)
+            connection.read_to_end()
 
     return script
 
@@ -171,7 +175,10 @@ class RawUpstream:
         try:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
-            with sock, self._accepted:
+        except OSError:
+            return  # the client refused our certificate, or is not a TLS client
+        try:
+            with self._accepted:
                 connection = RawConnection(sock, len(self.connections))
                 self.connections.append(connection)
                 self._accepted.notify_all()

@@ -1,0 +1,96 @@
+"""A bearer token taken apart, before anything in it is believed (RFC 7515, section 3.1; RFC 7519, section 7.2)."""
+
+import re
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+
+from identity.rejections import rejection
+from identity.strict_json import JsonObject, StrictJsonError, parse_json_object
+
+MAX_TOKEN_BYTES = 16_384
+MAX_HEADER_DEPTH = 3
+MAX_CLAIMS_DEPTH = 16
+MAX_KEY_ID_LENGTH = 256
+
+# A token that brings its own key or asks for extensions is refused, not read without them: `jwk`, `jku`, `x5u` and
+# `x5c` have no honest use here, `crit` and `b64` change what is signed, `zip` and `enc` belong to encryption.
+FORBIDDEN_MEMBERS = ("jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc")
+
+_SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
+# The last character of a segment of 4n+2 or 4n+3 characters has bits that carry nothing. They must be zero, or
+# one token could be written in many ways.
+_LAST_OF_2 = frozenset(b"AQgw")
+_LAST_OF_3 = frozenset(b"AEIMQUYcgkosw048")
+
+
+@dataclass(frozen=True, slots=True)
+class CompactJws:
+    """One compact JWS with a JSON payload; nothing in it has been verified.
+
+    `typ` is the header's media type in lower case without `application/` (RFC 7515, section 4.1.9), None where absent.
+    """
+
+    algorithm: str
+    key_id: str | None
+    typ: str | None
+    unverified_claims: JsonObject
+    signing_input: bytes
+    signature: bytes
+
+
+def parse_compact_jws(token: bytes) -> CompactJws:
+    """Take one token apart.
+
+    Raises InvalidCredentialError: token_too_large, malformed_token or header_not_allowed.
+    """
+    if len(token) > MAX_TOKEN_BYTES:
+        raise rejection("token_too_large", limit=MAX_TOKEN_BYTES)
+    segments = token.split(b".")
+    if len(segments) == 5:
+        raise rejection("malformed_token", reason="it is encrypted")
+    if len(segments) != 3:
+        raise rejection("malformed_token", reason="it has not exactly three parts")
+    header = _json_segment(segments[0], "header", MAX_HEADER_DEPTH)
+    for member in FORBIDDEN_MEMBERS:
+        if member in header:
+            raise rejection("header_not_allowed", member=member)
+    algorithm, key_id, typ = header.get("alg"), header.get("kid"), header.get("typ")
+    if not isinstance(algorithm, str):
+        raise rejection("malformed_token", reason="its header names no algorithm")
+    if key_id is not None and not (isinstance(key_id, str) and 0 < len(key_id) <= MAX_KEY_ID_LENGTH):
+        raise rejection("malformed_token", reason="its key id is not a short text")
+    if typ is not None and not isinstance(typ, str):
+        raise rejection("malformed_token", reason="its type is not a text")
+    return CompactJws(
+        algorithm=algorithm,
+        key_id=key_id,
+        typ=typ.lower().removeprefix("application/") if typ is not None else None,
+        unverified_claims=_json_segment(segments[1], "payload", MAX_CLAIMS_DEPTH),
+        signing_input=segments[0] + b"." + segments[1],
+        signature=_decode_segment(segments[2], "signature"),
+    )
+
+
+def decode_base64url(text: bytes) -> bytes:
+    """Return what a base64url text without padding stands for (RFC 7515, section 2); raises ValueError unless canonical."""
+    rest = len(text) % 4
+    if _SEGMENT.fullmatch(text) is None or rest == 1:
+        raise ValueError("not base64url without padding")
+    if (rest == 2 and text[-1] not in _LAST_OF_2) or (rest == 3 and text[-1] not in _LAST_OF_3):
+        raise ValueError("not canonical base64url")
+    return urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+
+
+def _decode_segment(segment: bytes, name: str) -> bytes:
+    try:
+        return decode_base64url(segment)
+    except ValueError:
+        raise rejection("malformed_token", reason=f"its {name} is not canonical base64url") from None
+
+
+def _json_segment(segment: bytes, name: str, max_depth: int) -> JsonObject:
+    data = _decode_segment(segment, name)
+    try:
+        return parse_json_object(data, max_depth=max_depth)
+    except StrictJsonError as error:
+        raise rejection("malformed_token", reason=f"in its {name}, {error}") from None

@@ -1,0 +1,149 @@
+"""The fence around signature libraries: the only file that imports python-jose, and it only ever verifies.
+
+RS and ES signatures are checked by python-jose on its `cryptography` backend; PS and EdDSA, which it does not know, by
+joserfc. Neither library sees a token, a header or a JWK: both get a public key of a checked type, an
+algorithm that fits it, the signed bytes and the signature. HMAC and `none` are in no table here, so no
+configuration can let them in.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurve,
+    EllipticCurvePublicKey,
+    EllipticCurvePublicNumbers,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jose import jwk as jose_jwk
+from joserfc.jwa import JWS_ALGORITHMS as JOSERFC_ALGORITHMS
+from joserfc.jwk import OKPKey, RSAKey
+
+from identity.compact_jws import decode_base64url
+
+PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+# RFC 7518, section 3.3, asks for 2048 bits; above 8192 one check costs milliseconds.
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+
+RSA_PKCS1_ALGORITHMS = frozenset({"RS256", "RS384", "RS512"})
+RSA_PSS_ALGORITHMS = frozenset({"PS256", "PS384", "PS512"})
+# Each ES algorithm names its one curve (RFC 7518, section 3.4); python-jose alone would take any.
+CURVE_OF_ALGORITHM: dict[str, type[EllipticCurve]] = {"ES256": SECP256R1, "ES384": SECP384R1, "ES512": SECP521R1}
+# `Ed25519` is the fully specified name of RFC 9864 for what `EdDSA` (RFC 8037) means here.
+EDDSA_ALGORITHMS = frozenset({"EdDSA", "Ed25519"})
+
+_CURVES: dict[str, type[EllipticCurve]] = {"P-256": SECP256R1, "P-384": SECP384R1, "P-521": SECP521R1}
+_JOSERFC = {model.name: model for model in JOSERFC_ALGORITHMS}
+
+
+class UnusableKeyError(Exception):
+    """A published key can't verify tokens; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One public key bound to one algorithm, its library objects made once.
+
+    `fingerprint` is the SHA-256, in hex, of the algorithm and the key itself: equal for equal keys, whatever they are called.
+    """
+
+    algorithm: str
+    fingerprint: str
+    verify: Callable[[bytes, bytes], bool]
+    """`verify(signed bytes, signature)`: whether the signature is good."""
+
+
+def public_key_from_jwk(jwk: dict[str, Any]) -> PublicKey:
+    """Return the public key of a JWK of type RSA, EC or OKP (RFC 7518, section 6; RFC 8037, section 2).
+
+    Raises UnusableKeyError for other types, private keys, weak keys and points that are not on their curve.
+    """
+    if "d" in jwk or "k" in jwk:
+        raise UnusableKeyError("holds a private or symmetric key")
+    try:
+        match jwk.get("kty"):
+            case "RSA":
+                return _rsa_key(jwk)
+            case "EC":
+                curve = _CURVES.get(jwk.get("crv", ""))
+                if curve is None:
+                    raise UnusableKeyError("is on a curve that no algorithm here uses")
+                return EllipticCurvePublicNumbers(_integer(jwk, "x"), _integer(jwk, "y"), curve()).public_key()
+            case "OKP" if jwk.get("crv") == "Ed25519":
+                return Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
+            case _:
+                raise UnusableKeyError("is of a type that no algorithm here uses")
+    except (ValueError, TypeError):
+        raise UnusableKeyError("is malformed") from None
+
+
+def fits(algorithm: str, key: PublicKey) -> bool:
+    """Tell whether an algorithm is made for keys of this type and curve."""
+    match key:
+        case RSAPublicKey():
+            return algorithm in RSA_PKCS1_ALGORITHMS or algorithm in RSA_PSS_ALGORITHMS
+        case EllipticCurvePublicKey():
+            curve = CURVE_OF_ALGORITHM.get(algorithm)
+            return curve is not None and isinstance(key.curve, curve)
+        case _:
+            return algorithm in EDDSA_ALGORITHMS
+
+
+def verification_key(algorithm: str, key: PublicKey) -> VerificationKey:
+    """Bind a key to an algorithm that fits it; raises UnusableKeyError where it does not."""
+    if not fits(algorithm, key):
+        raise UnusableKeyError(f"does not fit {algorithm}")
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    fingerprint = hashlib.sha256(algorithm.encode() + b"\0" + encoded).hexdigest()
+    verify = _jose_verifier(algorithm, key) if algorithm in _JOSE_ALGORITHMS else _joserfc_verifier(algorithm, key)
+    return VerificationKey(algorithm, fingerprint, verify)
+
+
+_JOSE_ALGORITHMS = RSA_PKCS1_ALGORITHMS | CURVE_OF_ALGORITHM.keys()
+
+
+def _jose_verifier(algorithm: str, key: PublicKey) -> Callable[[bytes, bytes], bool]:
+    jose_key = jose_jwk.construct(key, algorithm)
+
+    def verify(signed: bytes, signature: bytes) -> bool:
+        return jose_key.verify(signed, signature) is True
+
+    return verify
+
+
+def _joserfc_verifier(algorithm: str, key: PublicKey) -> Callable[[bytes, bytes], bool]:
+    model = _JOSERFC[algorithm]
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    joserfc_key = RSAKey.import_key(pem) if isinstance(key, RSAPublicKey) else OKPKey.import_key(pem)
+
+    def verify(signed: bytes, signature: bytes) -> bool:
+        return model.verify(signed, signature, joserfc_key) is True
+
+    return verify
+
+
+def _rsa_key(jwk: dict[str, Any]) -> RSAPublicKey:
+    modulus, exponent = _integer(jwk, "n"), _integer(jwk, "e")
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS:
+        raise UnusableKeyError(f"is an RSA key of less than {MIN_RSA_BITS} or more than {MAX_RSA_BITS} bits")
+    return RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def _integer(jwk: dict[str, Any], member: str) -> int:
+    return int.from_bytes(_octets(jwk, member))
+
+
+def _octets(jwk: dict[str, Any], member: str) -> bytes:
+    value = jwk.get(member)
+    if not isinstance(value, str):
+        raise UnusableKeyError(f"lacks {member!r}")
+    return decode_base64url(value.encode("ascii"))

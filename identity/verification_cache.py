@@ -1,0 +1,67 @@
+"""Tokens that were found good, so that the next request with the same token costs a hash and a look-up.
+
+Only good tokens enter, so bad ones can't grow it. It holds two generations: when the young one is full it becomes the
+old one, and what is not used again is forgotten with it. That bounds it without a write on every read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from identity.principal import Principal
+
+CAPACITY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A principal, the provider and key that vouched for it, and when it must be verified anew."""
+
+    principal: Principal
+    provider: str
+    key_fingerprint: str
+    valid_until: float
+
+
+class VerificationCache:
+    """Good tokens by the SHA-256 of their bytes: at most `2 * capacity`.
+
+    The digest covers the whole token, issuer and audience included, so that an entry can serve no other token. It is used
+    from one event loop, where nothing comes between verifying a token and keeping the result.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._young: dict[bytes, CacheEntry] = {}
+        self._old: dict[bytes, CacheEntry] = {}
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
+
+    def get(self, digest: bytes, now: float) -> Principal | None:
+        """Return the principal of a token that is known and still good."""
+        entry = self._young.get(digest)
+        if entry is None:
+            entry = self._old.pop(digest, None)
+            if entry is None:
+                return None
+            self._keep(digest, entry)
+        return entry.principal if now < entry.valid_until else None
+
+    def put(self, digest: bytes, entry: CacheEntry, now: float) -> None:
+        """Keep a token that has just been verified, unless it ends now."""
+        if now < entry.valid_until:
+            self._keep(digest, entry)
+
+    def drop(self, condition: Callable[[CacheEntry], bool]) -> None:
+        """Forget every entry that the condition holds for."""
+        self._young = {digest: entry for digest, entry in self._young.items() if not condition(entry)}
+        self._old = {digest: entry for digest, entry in self._old.items() if not condition(entry)}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._young, self._old = {}, {}
+
+    def _keep(self, digest: bytes, entry: CacheEntry) -> None:
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young[digest] = entry

@@ -1,0 +1,397 @@
+"""A pool sends requests byte for byte, reads every kind of response, and reuses a connection only where it is safe."""
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.connections import ConnectionPool
+from adapters.upstream import Upstream, UpstreamConnectError, UpstreamProtocolError, UpstreamResponse
+from tests.adapters.test_http1 import HEADERS, TARGET
+from tests.parts.event_loops import LoopFactory, on_both_loops, run
+from tests.parts.nginx import free_port
+from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
+from tests.parts.request_bodies import NO_BODY, Body, chunked, sized
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HOST = [(b"Host", b"backend.example.com")]
+
+
+async def get(pool: Upstream, target: bytes = b"/") -> UpstreamResponse:
+    return await pool.send("GET", target, HOST, NO_BODY)
+
+
+async def whole(response: UpstreamResponse) -> bytes:
+    body = b""
+    while piece := await response.read():
+        body += piece
+    assert response.complete
+    assert await response.read() == b""
+    response.close()
+    return body
+
+
+@on_both_loops
+def test_a_request_arrives_byte_for_byte(loop_factory: LoopFactory) -> None:
+    """SECURITY-CASES 1: the bytes that were decided on are the bytes that are sent."""
+    target = b"/a%2Fb/..%5c/%C3%A4'\"<>|\\^`{}~;x?q=%20&&\xff#"
+    headers = [(b"hOsT", b"x"), (b"X-Two", b"1"), (b"x-two", b" \t2 "), (b"X-Empty", b""), (b"X-High", b"\xe9\xff")]
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        assert await whole(await pool.send("GeT", target, headers, NO_BODY)) == b"ok"
+        await pool.close()
+
+    with RawUpstream(answering(OK)) as upstream:
+        run(main(upstream.url), loop_factory)
+    assert upstream.connections[0].received == (
+        b"GeT " + target + b" HTTP/1.1\r\n"
+        b"hOsT: x\r\nX-Two: 1\r\nx-two:  \t2 \r\nX-Empty: \r\nX-High: \xe9\xff\r\n\r\n"
+    )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(TARGET, HEADERS), min_size=1, max_size=5))
+def test_any_requests_arrive_byte_for_byte_one_after_the_other(
+    requests: list[tuple[bytes, list[tuple[bytes, bytes]]]],
+) -> None:
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        for target, headers in requests:
+            assert await whole(await pool.send("GET", target, headers, NO_BODY)) == b"ok"
+        await pool.close()
+
+    def script(connection: RawConnection) -> None:
+        for _ in requests:
+            connection.read_until(b"\r\n\r\n")
+            connection.send(OK)
+        connection.read_to_end()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url))
+    assert upstream.connections[0].received == b"".join(
+        b"GET " + target + b" HTTP/1.1\r\n" + b"".join(n + b": " + v + b"\r\n" for n, v in headers) + b"\r\n"
+        for target, headers in requests
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (sized(b"abc"), b"Content-Length: 3\r\n\r\nabc"),
+        (sized(b"abc", b"de"), b"Content-Length: 5\r\n\r\nabcde"),
+        (Body((), 0), b"Content-Length: 0\r\n\r\n"),
+        (NO_BODY, b"\r\n"),
+        (chunked(b"abc", b"de"), b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+        (chunked(), b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ],
+    ids=["one piece", "two pieces", "framed empty", "none", "chunked", "chunked empty"],
+)
+@on_both_loops
+def test_a_body_arrives_in_our_framing_and_the_connection_is_reused(
+    body: Body, sent: bytes, loop_factory: LoopFactory
+) -> None:
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        for _ in range(3):
+            assert await whole(await pool.send("POST", b"/", HOST, body)) == b"ok"
+        assert pool.counters().connected == 1
+        await pool.close()
+
+    with RawUpstream(answering(OK, OK, OK)) as upstream:
+        run(main(upstream.url), loop_factory)
+    assert upstream.connections[0].received == 3 * (b"POST / HTTP/1.1\r\nHost: backend.example.com\r\n" + sent)
+
+
+def test_a_request_that_would_break_out_of_its_frame_sends_nothing() -> None:
+    """SECURITY-CASES 8, 14."""
+
+    async def main() -> None:
+        pool = ConnectionPool(f"http://127.0.0.1:{free_port()}")
+        for target, headers in ((b"/ HTTP/1.1\r\n", HOST), (b"/", [(b"X", b"a\r\nY: b")]), (b"/", [(b"X\0", b"a")])):
+            with pytest.raises(ValueError, match=r"control byte|token"):
+                await pool.send("GET", target, headers, NO_BODY)
+        assert pool.counters().connected == 0
+
+    run(main())
+
+
+RESPONSES = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\nT: u\r\n\r\n",
+        True,
+    ),
+    "interim first": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nL: a\r\n\r\n" + OK, True),
+    "closing": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", False),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", False),
+    "HTTP/1.0 kept alive": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", True),
+    "followed by garbage": (OK + b"garbage", False),
+    "followed by another response": (OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", False),
+}
+
+
+@pytest.mark.parametrize(("response", "reused"), RESPONSES.values(), ids=RESPONSES.keys())
+@on_both_loops
+def test_a_connection_is_reused_only_where_the_response_allows_it(
+    response: bytes, reused: bool, loop_factory: LoopFactory
+) -> None:
+    """SECURITY-CASES 8: what follows a response is never read as the answer to another request."""
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        for _ in range(2):
+            assert await whole(await get(pool)) == b"ok"
+        assert pool.counters().connected == (1 if reused else 2)
+        assert pool.counters().reused == (1 if reused else 0)
+        assert pool.counters().retried == 0
+        await pool.close()
+
+    with RawUpstream(answering(response, response)) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@on_both_loops
+def test_responses_without_a_body_end_with_their_head(loop_factory: LoopFactory) -> None:
+    responses = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\n\r\n",
+        OK,
+    )
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        for method, length in (("HEAD", 1000), ("HEAD", None), ("GET", None), ("GET", 1000)):
+            response = await pool.send(method, b"/", HOST, NO_BODY)
+            assert response.complete
+            assert response.length == length
+            assert await whole(response) == b""
+        assert await whole(await get(pool)) == b"ok"
+        assert pool.counters().connected == 1
+        await pool.close()
+
+    with RawUpstream(answering(*responses)) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@on_both_loops
+def test_the_end_of_the_stream_ends_a_body_without_framing(loop_factory: LoopFactory) -> None:
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nall ")
+        connection.send(b"the rest")
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        response = await get(pool)
+        assert response.length is None
+        assert await whole(response) == b"all the rest"
+        assert pool.counters().idle == 0
+        await pool.close()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+def test_a_response_that_came_whole_is_read_without_waiting() -> None:
+    """`complete` with the head saves the gateway a turn, and the connection serves the next request meanwhile."""
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        first = await get(pool)
+        assert first.complete
+        assert (first.status, first.reason, first.length) == (200, b"OK", 2)
+        assert first.headers == [(b"Content-Length", b"2")]
+        second = await get(pool)
+        for response in (first, second):
+            reading = response.read()
+            with pytest.raises(StopIteration) as stopped:
+                reading.send(None)
+            assert stopped.value.value == b"ok"
+        assert pool.counters().connected == 1
+        await pool.close()
+
+    with RawUpstream(answering(OK, OK)) as upstream:
+        run(main(upstream.url))
+
+
+@on_both_loops
+def test_pieces_are_given_out_as_they_arrive(loop_factory: LoopFactory) -> None:
+    go_on = threading.Event()
+
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.wait_for(go_on)
+        go_on.clear()
+        for piece in (b"1\r\na\r\n", b"1\r\nb\r\n"):
+            connection.send(piece)
+            connection.wait_for(go_on)
+            go_on.clear()
+        connection.send(b"0\r\n\r\n")
+        connection.read_to_end()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        response = await get(pool)
+        assert not response.complete
+        for piece in (b"a", b"b", b""):
+            go_on.set()
+            assert await response.read() == piece
+        assert response.complete
+        assert pool.counters().idle == 1
+        await pool.close()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+def test_concurrent_requests_have_a_connection_each_and_the_last_used_is_taken_first() -> None:
+    both_here = threading.Barrier(2)
+
+    def script(connection: RawConnection) -> None:
+        connection.read_until(b"\r\n\r\n")
+        both_here.wait(10)
+        response = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % connection.number
+        connection.send(response)
+        answering(response, response, response)(connection)
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        first, second = await asyncio.gather(get(pool), get(pool))
+        assert {await whole(first), await whole(second)} == {b"0", b"1"}
+        assert (pool.counters().open, pool.counters().idle) == (2, 2)
+        served = [await whole(await get(pool)) for _ in range(3)]
+        assert len(set(served)) == 1
+        await pool.close()
+        assert (pool.counters().open, pool.counters().idle) == (0, 0)
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url))
+
+
+def test_the_number_of_idle_connections_is_bounded_and_the_oldest_goes() -> None:
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url, max_idle=2)
+        for response in await asyncio.gather(*(get(pool) for _ in range(5))):
+            await whole(response)
+        assert pool.counters().idle == 2
+        await pool.close()
+        assert pool.counters().open == 0
+
+    with RawUpstream(answering(OK, OK)) as upstream:
+        run(main(upstream.url))
+
+
+@on_both_loops
+def test_an_idle_connection_is_closed_when_its_time_is_over(loop_factory: LoopFactory) -> None:
+    closed = threading.Event()
+
+    def script(connection: RawConnection) -> None:
+        answering(OK)(connection)
+        closed.set()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url, keep_alive_s=0.05)
+        await whole(await get(pool))
+        assert await asyncio.to_thread(closed.wait, 10)
+        assert pool.counters().open == 0
+        await pool.close()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@pytest.mark.parametrize(("announced", "idle"), [(b"timeout=1", 0), (b"timeout=0", 0), (b"timeout=2", 1)])
+def test_a_connection_is_not_kept_as_long_as_the_backend_announces(announced: bytes, idle: int) -> None:
+    response = b"HTTP/1.1 200 OK\r\nKeep-Alive: " + announced + b"\r\nContent-Length: 2\r\n\r\nok"
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        await whole(await get(pool))
+        assert pool.counters().idle == idle
+        await pool.close()
+
+    with RawUpstream(answering(response)) as upstream:
+        run(main(upstream.url))
+
+
+@on_both_loops
+def test_a_closed_pool_closes_what_is_idle_and_lets_responses_end(loop_factory: LoopFactory) -> None:
+    go_on = threading.Event()
+
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        connection.wait_for(go_on)
+        connection.send(b"k")
+        connection.read_to_end()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        response = await get(pool)
+        await pool.close()
+        assert pool.counters().open == 1
+        go_on.set()
+        assert await whole(response) == b"ok"
+        while pool.counters().open:
+            await asyncio.sleep(0)
+        with pytest.raises(UpstreamConnectError, match="closed"):
+            await get(pool)
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://127.0.0.1", "http://", "/x"])
+def test_a_url_that_names_no_http_server_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        ConnectionPool(url)
+
+
+@on_both_loops
+def test_bytes_that_nobody_asked_for_are_an_error_and_close_the_connection(loop_factory: LoopFactory) -> None:
+    """SECURITY-CASES 8: a banner, or an answer that comes before its request, is no response."""
+    seen = threading.Event()
+
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(OK)
+        connection.wait_for(seen)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        connection.read_to_end()
+        seen.set()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        assert await whole(await get(pool)) == b"ok"
+        seen.set()
+        while pool.counters().open:
+            await asyncio.sleep(0)
+        assert pool.counters().idle == 0
+        await pool.close()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@on_both_loops
+def test_a_refused_response_closes_the_connection(loop_factory: LoopFactory) -> None:
+    """SECURITY-CASES 8: two framings in a response end its connection."""
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        with pytest.raises(UpstreamProtocolError, match="malformed"):
+            await get(pool)
+        while pool.counters().open:
+            await asyncio.sleep(0)
+        await pool.close()
+
+    with RawUpstream(
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    ) as upstream:
+        run(main(upstream.url), loop_factory)

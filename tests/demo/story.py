@@ -1,0 +1,182 @@
+"""The demo's story: who types what, and what the answer must be."""
+
+from tests.demo import checks
+from tests.demo.answer import Answer, same
+from tests.demo.checks import printed
+from tests.demo.runner import Command, Step
+from tests.demo.world import World
+
+_READYZ = "curl -s $GATEWAY/-/readyz"
+_GET = 'curl -si -H "Authorization: Bearer $(portcullis token)"'
+_LOGIN = "portcullis login --gateway $GATEWAY --provider {}"
+_AWS_ENV = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_SESSION_TOKEN=$(portcullis token)"
+_AWS = f"{_AWS_ENV} \\\n  aws --endpoint-url $GATEWAY/aws-staging"
+_LOGS = f"""{_AWS} logs filter-log-events \\
+  --log-group-name payments --query 'events[].message'"""
+_DEPLOY = f"""{_GET} -H 'Content-Type: application/json' \\
+  -d '{{"jsonrpc": "2.0", "id": 1, "method": "force", "params": {{"reason": "release 42"}}}}' \\
+  $GATEWAY/deploy-prod/api/v2/forceschedulers/payments-force"""
+_BUILDS = f"{_GET} $GATEWAY/deploy-prod/api/v2/builders/payments/builds"
+_COMMIT = "git -C policies -c user.name='Platform team' -c user.email=platform@example.com"
+_PUT_AND_GET = f"""{_AWS_ENV} python - <<'EOF'
+import boto3, os
+s3 = boto3.client("s3", endpoint_url=os.environ["GATEWAY"] + "/aws-staging")
+s3.put_object(Bucket="invoices", Key="2026/42.txt", Body=b"42 pieces of silver")
+print(s3.get_object(Bucket="invoices", Key="2026/42.txt")["Body"].read().decode())
+EOF"""
+_AUDIT = "portcullis audit {} --config gateway/portcullis.yaml"
+
+
+def story(world: World) -> list[Step]:
+    """Return the steps in the order in which they are told."""
+    return [*_people(world), *_deploy(world), *_aws(), _broken_policy(world), *_audit(world)]
+
+
+def _people(world: World) -> list[Step]:
+    return [
+        Step(
+            "Who is there",
+            "Two identity providers, an AWS account, a deploy service, and the gateway in front of them. Each is a real "
+            "server on this machine. The policy is a git repository; the gateway says which commit decides.",
+            [Command("operator", _READYZ, checks.ready(world), within_s=15)],
+        ),
+        Step(
+            "Alice logs in",
+            "She signs in at her company's provider, in a browser. A script plays the browser's part here.",
+            [
+                Command("alice", _LOGIN.format("corp"), printed("Logged in")),
+                Command("alice", "portcullis whoami", printed("subject user:alice", "provider corp", "group:corp:developers")),
+            ],
+        ),
+        Step(
+            "She reads the staging logs",
+            "With the AWS command line as it is: the gateway is its endpoint, her token is its session token. The keys "
+            "mean nothing; the gateway signs with the account's own.",
+            [Command("alice", _LOGS, printed("GET /invoices/42 200", "POST /invoices 500 disk full"))],
+        ),
+        Step(
+            "The same alice, through another provider",
+            "At the partner's provider she is account a-1017. identities.yaml, reviewed like every policy file, says whose "
+            "it is. The person is the same; the groups are those of the provider that spoke.",
+            [
+                Command("alice", _LOGIN.format("partner"), printed("Logged in")),
+                Command("alice", "portcullis whoami", printed("subject user:alice", "provider partner", "group:partner:developers")),
+                Command("alice", _LOGIN.format("corp"), printed("Logged in")),
+            ],
+        ),
+        Step(
+            "No token, or one that was tampered with",
+            "Neither is ever somebody: the answer is 401, and it says what to do. The second token's signature ends "
+            "in other letters than the provider wrote.",
+            [
+                Command("bob", "curl -si $GATEWAY/aws-staging/invoices/2026/42.txt", checks.not_authenticated("credential_required", "realm=")),
+                Command(
+                    "alice",
+                    'token=$(portcullis token); curl -si -H "Authorization: Bearer ${token%?????}AAAAA" \\\n'
+                    "  $GATEWAY/aws-staging/invoices/2026/42.txt",
+                    checks.not_authenticated("invalid_credential", 'error="invalid_token"'),
+                ),
+            ],
+        ),
+    ]
+
+
+def _deploy(world: World) -> list[Step]:
+    return [
+        Step(
+            "Bob may not deploy to production",
+            "The denial says what was asked, under which policy commit, and which role would allow it. Nothing was "
+            "forwarded: Buildbot has no build.",
+            [
+                Command("bob", _LOGIN.format("corp"), printed("Logged in")),
+                Command("bob", _DEPLOY, checks.denied("deploy-prod/payments", "deploy", role="role:deployer")),
+                Command(
+                    "bob",
+                    "portcullis can-i deploy deploy-prod/payments",
+                    printed("denied: deploy on deploy-prod/payments", "would need role:deployer", code=1),
+                ),
+                Command("bob", _BUILDS, checks.builds()),
+            ],
+        ),
+        Step(
+            "The platform team changes a rule",
+            "They would review a pull request; its gate is `policy test`. The gateway sees the new commit by itself.",
+            [
+                Command("platform-team", "echo 'g, user:bob, role:deployer' >> policies/rules/roles.csv", printed()),
+                Command("platform-team", "portcullis policy test policies", printed()),
+                Command("platform-team", f"{_COMMIT} commit --quiet -am 'bob deploys payments'", printed()),
+                Command("platform-team", _READYZ, checks.ready(world), within_s=15),
+            ],
+        ),
+        Step(
+            "The deploy goes through",
+            "The same command. Buildbot accepts it because the gateway put its own session in; bob never had one. The "
+            "build then really runs on Buildbot's worker.",
+            [
+                Command("bob", _DEPLOY, checks.build_started),
+                Command("bob", _BUILDS, checks.builds(0), within_s=30),
+            ],
+        ),
+    ]
+
+
+def _aws() -> list[Step]:
+    return [
+        Step(
+            "Objects in S3",
+            "boto3 and `aws s3 cp` as they are. The bucket `payroll` is not for developers; why not is told in words.",
+            [
+                Command("alice", _PUT_AND_GET, printed("42 pieces of silver")),
+                Command(
+                    "alice",
+                    f"echo 'report' > report.txt; {_AWS} s3 cp report.txt s3://invoices/2026/report.txt",
+                    printed("upload: ./report.txt to s3://invoices/2026/report.txt"),
+                ),
+                Command(
+                    "alice",
+                    f"{_GET} $GATEWAY/aws-staging/payroll/2026.csv",
+                    checks.denied("aws-staging/s3/payroll/2026.csv", "s3:GetObject"),
+                ),
+            ],
+        ),
+        Step(
+            "Nobody holds a backend's keys",
+            "What alice and bob have opens nothing by itself. Sent straight to the backends, past the gateway, the same "
+            "requests are refused: AWS does not know the keys, Buildbot does not know bob.",
+            [
+                Command(
+                    "alice",
+                    "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws --endpoint-url $AWS s3 ls s3://invoices",
+                    printed("InvalidAccessKeyId", code=255),
+                ),
+                Command("bob", _DEPLOY.replace("$GATEWAY/deploy-prod", "$DEPLOYS"), _not_a_deployer),
+            ],
+        ),
+    ]
+
+
+def _broken_policy(world: World) -> Step:
+    return Step(
+        "A broken policy changes nothing",
+        "Somebody commits a rule with a slip of the finger: `dney`. A policy loads whole or not at all, so the last good "
+        "one goes on deciding, and readyz names the file and the line. Reverting it mends it.",
+        [
+            Command(
+                "platform-team",
+                "echo 'p, role:developer, prod, deploy-prod/*, deploy, dney,' >> policies/rules/demo.csv\n"
+                f"{_COMMIT} commit --quiet -am 'nobody deploys on Fridays'",
+                printed(),
+            ),
+            Command("platform-team", "portcullis policy check policies", printed("rules/demo.csv:4", "dney", code=1)),
+            Command("operator", _READYZ, checks.last_good_policy(world, "rules/demo.csv:4"), within_s=15),
+            Command("bob", "portcullis can-i deploy deploy-prod/payments", printed("allowed: deploy on deploy-prod/payments")),
+            Command("platform-team", f"{_COMMIT} revert --no-edit HEAD", printed("Revert")),
+            Command("operator", _READYZ, checks.ready(world), within_s=15),
+        ],
+    )
+
+
+def _not_a_deployer(answer: Answer) -> None:
+    response = answer.http()
+    same("status", response.status, 403)
+    same("Buildbot's reason", response.json()["error"]["message"], "you need to have role 'deployers'")
