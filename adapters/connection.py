@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End, with all that the backend had sent."""
-        if self._error is None and self._parser is not None and not self._sent:
+        if self._error is None and self._parser is not None:
             self._read_rest()
         if self._error is None:
             cause = f"the connection to the backend broke: {error}"
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         try:
             while True:
                 data = await body.next()
-                if self._error is not None or parser.head_complete:
+                if self._error is not None or parser.head_complete or self._transport.is_closing():
                     return
                 if data:
                     self._transport.write(data)

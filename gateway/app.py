@@ -1,17 +1,43 @@
 """The composition root: every part is made here, in order, and handed to the parts that need it."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
 
 from adapters.aws import AwsAdapter, AwsSettings
 from adapters.backend import Adapter
 from adapters.backend_settings import BackendSettings
 from adapters.connections import ConnectionPool
 from adapters.http import HttpAdapter, HttpSettings
-from adapters.sql_store import SqlAuditReader, create_store
+from adapters.sql_store import SqlAuditReader, SqlAuditStore, create_store
+from audit.log import AuditLog
+from audit.note import Signer
+from audit.record import policy_load
 from audit.store import AuditReader
+from gateway.api.application import control_application
+from gateway.api.services import Services
 from gateway.backends import Backend
+from gateway.counters import Counters
+from gateway.forwarding import Forwarder
+from gateway.judgement import Judge
+from gateway.pipeline import Pipeline
+from gateway.policy.engine import PolicyEngine
+from gateway.policy.source import PolicySource
+from gateway.proxy import Proxy
+from gateway.server import ExactProtocol
+from gateway.settings import Settings
+from identity.federation import Federation
 
 logger = logging.getLogger("portcullis")
 
@@ -78,9 +104,7 @@ def build(settings: Settings) -> Proxy:
 
     judge = Judge(backends, federation, lambda: policy.engine)
     forwarder = Forwarder(audit, counters, settings.public_url)
-    pipeline = Pipeline(
-        judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance
-    )
+    pipeline = Pipeline(judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance)
     services = Services(
         backends=backends,
         providers=settings.identity.providers,

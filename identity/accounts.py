@@ -41,7 +41,7 @@ def normalise_email(address: str) -> str | None:
 
 
 def verified_email(claims: JsonObject) -> str | None:
-    """Return the normalised address that the provider says it has verified (`email_verified` is `true`, not `"true"`)."""
+    """Return the normalised address that the provider has verified (`email_verified` is `true`, not `"true"`)."""
     address = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(address, str):
         return None

@@ -1,12 +1,13 @@
 """What a token says, held to what its provider's configuration demands (RFC 7519, RFC 9068, OpenID Connect Core 1.0).
 
 Access token or ID token? Only `at+jwt` (RFC 9068) says so for certain, and most providers send plain `JWT`. An ID
-token must not pass as an access token: it is made for a client to read, travels to other places, and any client of the same
-provider can get one. So, in this order:
+token must not pass as an access token: it is made for a client to read, it travels to other places, and any client of
+the same provider can get one. So, in this order:
 
-1. header type `at+jwt`: an access token. Any other type than `JWT` or none (`logout+jwt`, `dpop+jwt`, ...): refused.
+1. header type `at+jwt`: an access token. Any other type than `JWT` or none (`logout+jwt`, `dpop+jwt`): refused.
 2. The claim `events` marks a security event or logout token (RFC 8417): refused.
-3. The provider's own word: claim `typ` (Keycloak: `Bearer`, `ID`, others refused) or `token_use` (Cognito: `access`, `id`).
+3. The provider's own word: the claim `typ` (Keycloak: `Bearer` or `ID`, others refused) or `token_use` (Cognito:
+   `access` or `id`).
 4. `nonce`, `at_hash`, `c_hash` or `s_hash`, which belong to logins: an ID token.
 5. The audience is one of the gateway's own clients, as every ID token's is, and nothing tells of an access token
    (`scope`, `scp`, `client_id`): an ID token. The doubt goes against the token.

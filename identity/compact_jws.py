@@ -72,7 +72,10 @@ def parse_compact_jws(token: bytes) -> CompactJws:
 
 
 def decode_base64url(text: bytes) -> bytes:
-    """Return what a base64url text without padding stands for (RFC 7515, section 2); raises ValueError unless canonical."""
+    """Return what an unpadded base64url text stands for (RFC 7515, section 2).
+
+    Raises ValueError where the same bytes would be written differently.
+    """
     rest = len(text) % 4
     if _SEGMENT.fullmatch(text) is None or rest == 1:
         raise ValueError("not base64url without padding")

@@ -1,8 +1,8 @@
 """People and the accounts that are theirs at each provider.
 
-A person is found by the provider's name and the account's `sub`, or by an e-mail address that the provider has verified and
-is trusted for. An account belongs to one person at most. Deactivation reaches exactly the accounts that are
-listed: link by subject where it must not depend on an address that can change.
+A person is found by the provider's name and the account's `sub`, or by an e-mail address that the provider has
+verified and is trusted for. An account belongs to one person at most. Deactivation reaches exactly the accounts that
+are listed: link by subject where it must not depend on an address that can change.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,8 +34,8 @@ class Directory:
     def find(self, provider: str, token_subject: str, email: str | None) -> Person | None:
         """Return the person an account belongs to, None where it is nobody's.
 
-        `email` is given only where it may be believed (`identity.accounts.linkable_email`). Raises InvalidCredentialError:
-        person_deactivated, or ambiguous_person where subject and address belong to two people.
+        `email` is given only where it may be believed (`identity.accounts.linkable_email`). Raises
+        InvalidCredentialError: person_deactivated, or ambiguous_person where subject and address belong to two people.
         """
         found = self.by_subject.get((provider, token_subject))
         by_email = self.by_email.get((provider, email)) if email is not None else None

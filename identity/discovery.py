@@ -34,8 +34,8 @@ class ProviderMetadata:
 async def fetch_metadata(client: httpx.AsyncClient, settings: ProviderSettings) -> ProviderMetadata:
     """Return the metadata of one provider.
 
-    The document's `issuer` must equal the configured one exactly (section 4.3), and every endpoint in it must be https, or
-    loopback where the issuer itself is. Raises DiscoveryError.
+    The document's `issuer` must equal the configured one exactly (section 4.3), and every endpoint in it must be
+    https, or loopback where the issuer itself is. Raises DiscoveryError.
     """
     url = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
     document = await _fetch_json(client, url, settings.fetch_timeout_s)

@@ -44,8 +44,8 @@ class _Provider:
 class Federation:
     """The `Authenticator` for bearer tokens; all its methods belong to one event loop.
 
-    A token's unverified `iss` chooses which provider must vouch for it, and that provider's own keys then have to: no key
-    ever vouches for another issuer. `clock` gives seconds since the Unix epoch, `monotonic` seconds that never go
+    A token's unverified `iss` chooses which provider must vouch for it, and that provider's own keys then have to: no
+    key ever vouches for another issuer. `clock` gives seconds since the Unix epoch, `monotonic` seconds that never go
     back; `transport` replaces the network in tests. Raises ValueError where two providers share a name or an issuer.
     """
 
@@ -73,8 +73,8 @@ class Federation:
             provider.keys.start()
 
     async def first_attempts(self) -> None:
-        """Wait until every provider has been tried since; at most about twice the longest `fetch_timeout_s`."""
-        await asyncio.gather(*(provider.keys.refresh() for provider in self._providers.values()))
+        """Wait, once started, until every provider has been tried; at most twice the longest `fetch_timeout_s`."""
+        await asyncio.gather(*(provider.keys.first_attempt() for provider in self._providers.values()))
 
     async def refresh(self, name: str) -> None:
         """Fetch one provider's keys now instead of at the next refresh; raises KeyError for an unknown name."""

@@ -18,8 +18,8 @@ class KeySetError(Exception):
 class KeySet:
     """The usable keys of one provider.
 
-    A key is found by its exact id and algorithm. A token without a key id is matched only where exactly one key fits its
-    algorithm. `ignored` says which published keys are not used, and why.
+    A key is found by its exact id and algorithm. A token without a key id is matched only where exactly one key fits
+    its algorithm. `ignored` says which published keys are not used, and why.
     """
 
     by_id: dict[tuple[str | None, str], VerificationKey]

@@ -17,7 +17,7 @@ from identity.signatures import VerificationKey
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
-ABSENT_KEY_TTL_S = 60.0
+ABSENT_KEY_TTL_S = 30.0
 MAX_ABSENT_KEYS = 256
 
 _log = logging.getLogger(__name__)
@@ -37,10 +37,10 @@ class ProviderStatus:
 class ProviderKeys:
     """The keys that vouch for one provider's tokens now.
 
-    A background task discovers the provider, retries with growing pauses while it can't be reached, and refreshes what it
-    publishes. A key id that is not known makes it look again, but never more often than `jwks_min_interval_s`,
-    with one request under way at most, and not again within ABSENT_KEY_TTL_S for an id that was not there. A failed
-    refresh changes nothing until the keys are older than `jwks_max_stale_s`; then they are no longer believed.
+    A background task discovers the provider, retries with growing pauses while it can't be reached, and refreshes what
+    it publishes. A key id that is not known makes it look again, but never more often than `jwks_min_interval_s`, with
+    one fetch under way at most, and not again within ABSENT_KEY_TTL_S for an id that was not there. A failed refresh
+    changes nothing until the keys are older than `jwks_max_stale_s`; then they are no longer believed.
 
     `on_change` gets the fingerprints of the keys that are good from now on, whenever they change. `monotonic` is
     a clock in seconds that never goes back.
@@ -67,6 +67,7 @@ class ProviderKeys:
         self._absent: dict[tuple[str | None, str], float] = {}
         self._fetch: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
 
     @property
     def metadata(self) -> ProviderMetadata | None:
@@ -115,10 +116,14 @@ class ProviderKeys:
             key = self._keys.find(key_id, algorithm)
             if key is not None:
                 return key
+            self._note_absent(place)
         if self._problem is not None:
             raise ProviderUnavailableError(self._settings.name, self._problem)
-        self._note_absent(place)
         raise rejection("unknown_key", provider=self._settings.name)
+
+    async def first_attempt(self) -> None:
+        """Wait, once started, until the provider has been tried, with whatever result."""
+        await self._tried.wait()
 
     async def refresh(self) -> None:
         """Fetch the keys now, or wait for the fetch that is under way; a failure shows in `status` only."""
@@ -144,25 +149,45 @@ class ProviderKeys:
     async def _fetch_once(self) -> None:
         now = self._tried_at = self._monotonic()
         try:
-            if self._metadata is None or now - self._metadata_at >= self._settings.discovery_refresh_s:
-                self._metadata = await fetch_metadata(self._client, self._settings)
-                self._metadata_at = now
-            keys = await fetch_key_set(self._client, self._settings, self._metadata.jwks_uri)
+            metadata = await self._current_metadata(now)
+            keys = await fetch_key_set(self._client, self._settings, metadata.jwks_uri)
         except DiscoveryError as error:
-            if self._problem != str(error):
-                _log.warning("provider %s: %s", self._settings.name, error)
-            self._problem = str(error)
-            # The provider may have moved its keys: ask it anew next time, and not only the old place.
-            self._metadata_at = now - self._settings.discovery_refresh_s
-            if self._keys_at is not None and now - self._keys_at > self._settings.jwks_max_stale_s:
-                self._keys_at = None
-                self._use(EMPTY_KEY_SET)
-            return
-        if self._problem is not None:
-            _log.info("provider %s: ready", self._settings.name)
-        self._problem = None
-        self._keys_at = now
-        self._use(keys)
+            self._failed(now, str(error))
+        except Exception as error:
+            # Were this to end the background task, keys would never again be refreshed, nor expire.
+            _log.exception("provider %s: its keys can't be fetched", self._settings.name)
+            self._failed(now, f"its keys can't be fetched: {type(error).__name__}")
+        else:
+            if self._problem is not None:
+                _log.info("provider %s: ready", self._settings.name)
+            self._problem = None
+            self._keys_at = now
+            self._use(keys)
+        self._tried.set()
+
+    async def _current_metadata(self, now: float) -> ProviderMetadata:
+        known = self._metadata
+        if known is not None and now - self._metadata_at < self._settings.discovery_refresh_s:
+            return known
+        try:
+            self._metadata = await fetch_metadata(self._client, self._settings)
+        except DiscoveryError as error:
+            if known is None:
+                raise
+            _log.warning("provider %s: kept what it published before: %s", self._settings.name, error)
+            return known
+        self._metadata_at = now
+        return self._metadata
+
+    def _failed(self, now: float, problem: str) -> None:
+        if self._problem != problem:
+            _log.warning("provider %s: %s", self._settings.name, problem)
+        self._problem = problem
+        # The provider may have moved its keys: next time its metadata is asked for first.
+        self._metadata_at = now - self._settings.discovery_refresh_s
+        if self._keys_at is not None and now - self._keys_at > self._settings.jwks_max_stale_s:
+            self._keys_at = None
+            self._use(EMPTY_KEY_SET)
 
     def _use(self, keys: KeySet) -> None:
         if keys.by_id.keys() != self._keys.by_id.keys():

@@ -87,11 +87,6 @@ class ProviderSettings(BaseModel):
         """The clients that are ours."""
         return frozenset(client for client in (self.client_id, self.cli_client_id) if client is not None)
 
-    @property
-    def login_client_id(self) -> str | None:
-        """The client of `portcullis login`."""
-        return self.cli_client_id or self.client_id
-
 
 def provider_conflicts(providers: Iterable[ProviderSettings]) -> tuple[tuple[int, str], ...]:
     """Return the index of each provider that repeats an earlier one's name or issuer, and what to do about it.

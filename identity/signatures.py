@@ -53,13 +53,13 @@ class UnusableKeyError(Exception):
 class VerificationKey:
     """One public key bound to one algorithm, its library objects made once.
 
-    `fingerprint` is the SHA-256, in hex, of the algorithm and the key itself: equal for equal keys, whatever they are called.
+    `fingerprint` is the SHA-256, in hex, of the algorithm and the key itself: equal for equal keys, whatever their
+    ids. `verify(signed bytes, signature)` tells whether the signature is good.
     """
 
     algorithm: str
     fingerprint: str
     verify: Callable[[bytes, bytes], bool]
-    """`verify(signed bytes, signature)`: whether the signature is good."""
 
 
 def public_key_from_jwk(jwk: dict[str, Any]) -> PublicKey:

@@ -16,7 +16,7 @@ class StrictJsonError(ValueError):
 def parse_json_object(data: bytes, *, max_depth: int) -> JsonObject:
     """Return the object that `data` (UTF-8) holds, nested at most `max_depth` deep (a flat object is 1 deep).
 
-    Raises StrictJsonError for anything else, also for repeated keys, numbers that are not JSON and text that is not Unicode.
+    Raises StrictJsonError for anything else, also for repeated keys, NaN and Infinity, and text that is not UTF-8.
     """
     try:
         value = _DECODER.decode(data.decode())

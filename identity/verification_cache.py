@@ -25,8 +25,8 @@ class CacheEntry:
 class VerificationCache:
     """Good tokens by the SHA-256 of their bytes: at most `2 * capacity`.
 
-    The digest covers the whole token, issuer and audience included, so that an entry can serve no other token. It is used
-    from one event loop, where nothing comes between verifying a token and keeping the result.
+    The digest covers the whole token, issuer and audience included, so that an entry can serve no other token. It is
+    used from one event loop, where nothing comes between verifying a token and keeping the result.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:

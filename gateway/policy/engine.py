@@ -9,6 +9,7 @@ from gateway.policy.index import RuleIndex
 from gateway.policy.matchers import is_matchable
 from gateway.policy.reference import CasbinDecider
 from gateway.policy.request import AccessRequest, Decision, Revision
+from identity.directory import Directory
 
 _MAX_ROLES_TOLD = 10
 _MAX_ROLES_TRIED = 100
@@ -42,6 +43,16 @@ class PolicyEngine:
         """Which policy decides here."""
         return self.bundle.revision
 
+    @property
+    def directory(self) -> Directory:
+        """Who owns which account, by the same bundle."""
+        return self.bundle.directory
+
+    @property
+    def rule_count(self) -> int:
+        """How many rows decide here: rules and links."""
+        return len(self.bundle.rules) + len(self.bundle.links)
+
     def decide(self, request: AccessRequest) -> Decision:
         """Decide one request: deny overrides allow, and what no rule allows is denied (in the shipped model).
 
@@ -56,8 +67,8 @@ class PolicyEngine:
         """Return up to ten roles of the bundle, each of which alone would allow this denied request.
 
         Roles whose own rows allow it come first, in row order, then roles that contain those. Empty where the request
-        is allowed, where a rule denies it whatever roles are added, and where no role does. Costs up to a hundred
-        decisions and a walk over the rules of one environment and backend.
+        is allowed, where a rule denies it whatever roles are added, and where no role does. Costs at most a hundred
+        decisions and a look at some thousands of rules and roles; what lies beyond is not told.
         """
         denial = self.decide(request)
         if denial.allowed or denial.reason != "no_matching_rule" or not is_matchable(request.resource):

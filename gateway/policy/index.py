@@ -1,6 +1,7 @@
 """Decides the shipped model from an index of its rules; what it answers is what pycasbin answers."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from gateway.policy.conditions import Verdict, compile_condition
 from gateway.policy.matchers import TextMatch, compile_resource
@@ -13,6 +14,8 @@ _Entry = tuple[str, bool, TextMatch, Verdict | None, int]
 # The rows of one subject: those that deny and those that allow, each in row order.
 _Cell = tuple[list[_Entry], list[_Entry]]
 _ANY = "*"
+# A denial is answered while others wait: what is looked at to make it helpful is bounded.
+_MAX_LOOKED_AT = 5_000
 
 
 class RuleIndex:
@@ -24,6 +27,7 @@ class RuleIndex:
     def __init__(self, rules: Iterable[Row], links: Iterable[Row], revision: Revision) -> None:
         self._rows = tuple(rules)
         self._roles = RoleGraph((row.fields[0], row.fields[1]) for row in links)
+        self._nested_roles = tuple(member for member in self._roles.members if member.startswith("role:"))
         self._revision = revision
         self._tables: dict[tuple[str, str], dict[str, _Cell]] = {}
         for number, row in enumerate(self._rows):
@@ -51,17 +55,17 @@ class RuleIndex:
 
     def roles_worth_trying(self, request: AccessRequest) -> Iterator[str]:
         """Yield the roles with a row that allows what is asked, in row order, then the roles that hold one of these."""
+        subjects = ((subject, cell) for table in self._tables_for(request) for subject, cell in table.items())
         granting = [
             (number, subject)
-            for table in self._tables_for(request)
-            for subject, (_, allows) in table.items()
-            if subject.startswith("role:") and (number := _first_allow([([], allows)], request)) is not None
+            for subject, cell in islice(subjects, _MAX_LOOKED_AT)
+            if subject.startswith("role:") and (number := _first_allow([cell], request)) is not None
         ]
         direct = dict.fromkeys(subject for _, subject in sorted(granting))
         yield from direct
-        for member in self._roles.members:
-            if member.startswith("role:") and member not in direct and direct.keys() & self._roles.reach(member):
-                yield member
+        for role in self._nested_roles[:_MAX_LOOKED_AT]:
+            if role not in direct and direct.keys() & self._roles.reach(role):
+                yield role
 
     def _holders(self, request: AccessRequest) -> set[str]:
         """Return the subject and all that its rows and groups make it."""

@@ -182,7 +182,7 @@ def _condition_problem(condition: str) -> str | None:
     try:
         compile_condition(condition)
     except ConditionError as error:
-        return f"the condition {error}" if str(error).startswith("is ") else str(error)
+        return str(error)
     return None
 
 

@@ -5,7 +5,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Credentials:
 
     `token` is good for an hour, `expired` was good until an hour ago, `forged` has the claims of `token` under
     another key's signature. `public_key_file` is PEM, `certificate_file` a self-signed X.509 certificate of the same
-    key, `jwks` the same as RFC 7517 has it.
+    key, `jwks` the same as RFC 7517 has it. `fresh_token` signs one more good token, with the `jti` it is given.
     """
 
     issuer: str
@@ -39,6 +39,7 @@ class Credentials:
     jwks: str
     public_key_file: Path
     certificate_file: Path
+    fresh_token: Callable[[str], str]
 
 
 def make_credentials(issuer: str, directory: Path) -> Credentials:
@@ -54,16 +55,17 @@ def make_credentials(issuer: str, directory: Path) -> Credentials:
     now = int(time.time())
     return Credentials(
         issuer=issuer,
-        token=signed_token(private, issuer, issued_at=now),
-        expired=signed_token(private, issuer, issued_at=now - 2 * TOKEN_LIFETIME_S),
-        forged=signed_token(stranger, issuer, issued_at=now),
+        token=_signed_token(private, issuer, issued_at=now),
+        expired=_signed_token(private, issuer, issued_at=now - 2 * TOKEN_LIFETIME_S),
+        forged=_signed_token(stranger, issuer, issued_at=now),
         jwks=json.dumps({"keys": [_public_jwk(private)]}),
         public_key_file=public_key_file,
         certificate_file=certificate_file,
+        fresh_token=lambda jwt_id: _signed_token(private, issuer, issued_at=now, jwt_id=jwt_id),
     )
 
 
-def signed_token(private: rsa.RSAPrivateKey, issuer: str, *, issued_at: int, jwt_id: str = "bench") -> str:
+def _signed_token(private: rsa.RSAPrivateKey, issuer: str, *, issued_at: int, jwt_id: str = "bench") -> str:
     """Return an RFC 9068 access token for the bench's caller, signed with RS256; times are Unix seconds."""
     claims: dict[str, object] = {
         "iss": issuer,

@@ -21,7 +21,7 @@ from rich.table import Table
 from tests.demo.process import PartFailedError
 from tests.demo.runner import Runner, StepFailedError
 from tests.demo.story import story
-from tests.demo.world import PEOPLE, World
+from tests.demo.world import World
 
 
 def main() -> int:
@@ -49,9 +49,8 @@ def _run(console: Console, root: Path, once: bool) -> None:
     began = time.monotonic()
     with World(root, lambda part: console.print(f"[dim]starting {part} …")) as world:
         console.print(f"[dim]ready after {time.monotonic() - began:.0f} s, in {root}\n")
-        shells = {person: world.shell(person) for person in PEOPLE}
         steps = story(world)
-        Runner(console, shells, root).tell(steps)
+        Runner(console, world.shell, root).tell(steps)
         console.print(f"[bold green]All {len(steps)} steps went as told.")
         if not once:
             _stay(console, world)

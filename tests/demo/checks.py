@@ -37,7 +37,11 @@ def ready(world: World) -> Check:
     def check(answer: Answer) -> None:
         document = answer.json()
         same("ready", document["ready"], True)
-        same("the providers that are ready", [p["name"] for p in document["providers"] if p["ready"]], ["corp", "partner"])
+        same(
+            "the providers that are ready",
+            [p["name"] for p in document["providers"] if p["ready"]],
+            ["corp", "partner"],
+        )
         same("the policy in force", document["policy"]["commit"], world.commit())
         same("the policy's problem", document["policy"]["problem"], None)
 

@@ -47,11 +47,11 @@ class StepFailedError(Exception):
 
 
 class Runner:
-    """Tells the story on `console`; `environments` holds each person's shell variables."""
+    """Tells the story on `console`; `shell` returns a person's shell variables, `directory` is where they type."""
 
-    def __init__(self, console: Console, environments: Mapping[str, Mapping[str, str]], directory: Path) -> None:
+    def __init__(self, console: Console, shell: Callable[[str], Mapping[str, str]], directory: Path) -> None:
         self._console = console
-        self._environments = environments
+        self._shell = shell
         self._directory = directory
 
     def tell(self, steps: Sequence[Step]) -> None:
@@ -91,7 +91,7 @@ class Runner:
         try:
             done = subprocess.run(
                 ["bash", "-c", command.line],
-                env=dict(self._environments[command.who]),
+                env=dict(self._shell(command.who)),
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -45,7 +45,11 @@ def _people(world: World) -> list[Step]:
             "She signs in at her company's provider, in a browser. A script plays the browser's part here.",
             [
                 Command("alice", _LOGIN.format("corp"), printed("Logged in")),
-                Command("alice", "portcullis whoami", printed("subject user:alice", "provider corp", "group:corp:developers")),
+                Command(
+                    "alice",
+                    "portcullis whoami",
+                    printed("subject user:alice", "provider corp", "group:corp:developers"),
+                ),
             ],
         ),
         Step(
@@ -60,7 +64,11 @@ def _people(world: World) -> list[Step]:
             "it is. The person is the same; the groups are those of the provider that spoke.",
             [
                 Command("alice", _LOGIN.format("partner"), printed("Logged in")),
-                Command("alice", "portcullis whoami", printed("subject user:alice", "provider partner", "group:partner:developers")),
+                Command(
+                    "alice",
+                    "portcullis whoami",
+                    printed("subject user:alice", "provider partner", "group:partner:developers"),
+                ),
                 Command("alice", _LOGIN.format("corp"), printed("Logged in")),
             ],
         ),
@@ -69,7 +77,11 @@ def _people(world: World) -> list[Step]:
             "Neither is ever somebody: the answer is 401, and it says what to do. The second token's signature ends "
             "in other letters than the provider wrote.",
             [
-                Command("bob", "curl -si $GATEWAY/aws-staging/invoices/2026/42.txt", checks.not_authenticated("credential_required", "realm=")),
+                Command(
+                    "bob",
+                    "curl -si $GATEWAY/aws-staging/invoices/2026/42.txt",
+                    checks.not_authenticated("credential_required", "realm="),
+                ),
                 Command(
                     "alice",
                     'token=$(portcullis token); curl -si -H "Authorization: Bearer ${token%?????}AAAAA" \\\n'
@@ -169,7 +181,11 @@ def _broken_policy(world: World) -> Step:
             ),
             Command("platform-team", "portcullis policy check policies", printed("rules/demo.csv:4", "dney", code=1)),
             Command("operator", _READYZ, checks.last_good_policy(world, "rules/demo.csv:4"), within_s=15),
-            Command("bob", "portcullis can-i deploy deploy-prod/payments", printed("allowed: deploy on deploy-prod/payments")),
+            Command(
+                "bob",
+                "portcullis can-i deploy deploy-prod/payments",
+                printed("allowed: deploy on deploy-prod/payments"),
+            ),
             Command("platform-team", f"{_COMMIT} revert --no-edit HEAD", printed("Revert")),
             Command("operator", _READYZ, checks.ready(world), within_s=15),
         ],

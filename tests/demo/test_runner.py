@@ -17,7 +17,7 @@ def printed() -> io.StringIO:
 @pytest.fixture
 def runner(printed: io.StringIO, tmp_path: Path) -> Runner:
     shell = {"PATH": os.environ["PATH"], "GREETING": "good morning"}
-    return Runner(Console(file=printed, width=100), {"alice": shell}, tmp_path)
+    return Runner(Console(file=printed, width=100), lambda _: shell, tmp_path)
 
 
 def greets(answer: Answer) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,10 @@ _HERE = Path(__file__).parent
 _POLICIES = _HERE.parent.parent / "policies"
 _BIN = Path(sys.executable).parent
 _NEEDED_PROGRAMS = ("bash", "curl", "git")
-_ALICE = {"email": "alice@example.com", "email_verified": True, "groups": ["developers"]}
-_BOB = {"email": "bob@example.com", "email_verified": True, "groups": ["developers"]}
+_TOKEN_LIFE_S = 24 * 3600
+_PROVIDERS = ("corp", "partner")
+# Each person's accounts: the provider and the `sub` there.
+_ACCOUNTS = {"alice": {"corp": "alice", "partner": "a-1017"}, "bob": {"corp": "bob"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ class World:
 
     def __init__(self, root: Path, report: Callable[[str], None]) -> None:
         self.root = root
-        self.parts: list[Part] = []
         self.gateway_url = f"http://127.0.0.1:{free_port()}"
         self._report = report
+        self._providers = {name: f"http://127.0.0.1:{free_port()}" for name in _PROVIDERS}
         self._processes: list[Process] = []
         self._moto = MotoServer(root / "logs" / "aws.log")
         self._buildbot = BuildbotMaster(root / "buildbot", projects=("payments",))
@@ -70,10 +73,22 @@ class World:
         self._buildbot.stop()
         self._moto.stop()
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What runs, and where."""
+        return (
+            Part("gateway", "Portcullis", self.gateway_url),
+            Part("corp", "identity provider (oidc-provider-mock): alice, bob", self._providers["corp"]),
+            Part("partner", "identity provider (oidc-provider-mock): alice again", self._providers["partner"]),
+            Part("aws-staging", "AWS account (moto); it checks every signature", self._moto.url),
+            Part("deploy-prod", "deploy service (Buildbot); only its own account may deploy", self._buildbot.url),
+        )
+
     def shell(self, person: str) -> dict[str, str]:
         """Return the variables of that person's shell: a home of their own, and no backend's credential."""
         home = self.root / "people" / person
         home.mkdir(parents=True, exist_ok=True)
+        accounts = {self._providers[name]: account for name, account in _ACCOUNTS.get(person, {}).items()}
         return {
             "PATH": f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(home),
@@ -82,52 +97,47 @@ class World:
             "NO_COLOR": "1",
             "GATEWAY": self.gateway_url,
             "AWS": self._moto.url,
+            "DEPLOYS": self._buildbot.url,
             "AWS_DEFAULT_REGION": aws_account.REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "BROWSER": f"{sys.executable} {_HERE / 'browser.py'} %s",
+            "BROWSER": f"{shlex.join([sys.executable, str(_HERE / 'browser.py')])} %s",
+            "DEMO_ACCOUNTS": json.dumps(accounts),
         }
 
-    def commit(self) -> str:
-        """Return the policy repository's newest commit."""
-        return self._git("rev-parse", "HEAD")
+    def commit(self, revision: str = "HEAD") -> str:
+        """Return the id of a commit of the policy repository, by default the newest."""
+        return self._git("rev-parse", revision)
 
     def _start(self) -> None:
         for program in _NEEDED_PROGRAMS:
             if shutil.which(program) is None:
                 raise PartFailedError(f"{program} is not on this machine: install the package {program}")
         (self.root / "logs").mkdir(parents=True)
-        providers = {
-            "corp": self._start_provider("corp", {"sub": "alice", **_ALICE}, {"sub": "bob", **_BOB}),
-            "partner": self._start_provider("partner", {"sub": "a-1017", **_ALICE}),
-        }
-        self._report("an AWS account: S3, CloudWatch Logs, IAM (moto)")
+        for name in _PROVIDERS:
+            self._start_provider(name)
+        self._report("AWS account (S3, CloudWatch Logs, IAM)")
         self._moto.start()
         aws_key = aws_account.furnish(self._moto.url)
-        self._report("a deploy service: a Buildbot master and its worker")
+        self._report("deploy service (Buildbot and its worker)")
         self._buildbot.create()
         self._buildbot.start()
         self._create_policy_repository()
-        self._start_gateway({f"{name}_url": url for name, url in providers.items()}, aws_key)
-        self.parts = [
-            Part("gateway", "Portcullis", self.gateway_url),
-            Part("corp", "identity provider (oidc-provider-mock): alice, bob", providers["corp"]),
-            Part("partner", "identity provider (oidc-provider-mock): alice again", providers["partner"]),
-            Part("aws-staging", "AWS account (moto); it checks every signature", self._moto.url),
-            Part("deploy-prod", "deploy service (Buildbot); only its own account may deploy", self._buildbot.url),
-        ]
+        self._start_gateway(aws_key)
 
-    def _start_provider(self, name: str, *accounts: Mapping[str, object]) -> str:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        command: list[str | Path] = [_BIN / "oidc-provider-mock", "--port", str(port)]
-        for account in accounts:
-            command += ["--user-claims", json.dumps(account)]
-        provider = self._spawn(f"identity provider {name}", command, os.environ)
+    def _start_provider(self, name: str) -> None:
+        url = self._providers[name]
+        command: list[str | Path] = [sys.executable, "-W", "ignore", _HERE / "provider.py"]
+        command += ["--port", url.rpartition(":")[2], "--token-max-age", str(_TOKEN_LIFE_S)]
+        for person, accounts in _ACCOUNTS.items():
+            if name in accounts:
+                claims = {"email": f"{person}@example.com", "email_verified": True, "groups": ["developers"]}
+                command += ["--user-claims", json.dumps({"sub": accounts[name], **claims})]
+        provider = self._spawn(f"identity provider {name}", command, os.environ, self.root)
         provider.wait_until_ready(f"{url}/.well-known/openid-configuration", deadline_s=30)
-        return url
 
     def _create_policy_repository(self) -> None:
-        shutil.copytree(_POLICIES, self.root / "policies")
+        for source in (_POLICIES, _HERE / "policies"):
+            shutil.copytree(source, self.root / "policies", dirs_exist_ok=True)
         self._git("init", "--quiet", "--initial-branch=main")
         self._git("add", ".")
         self._git("commit", "--quiet", "-m", "The policy as it is today")
@@ -136,15 +146,16 @@ class World:
         identity = ("-c", "user.name=Platform team", "-c", "user.email=platform@example.com")
         return self._finish(["git", "-C", str(self.root / "policies"), *identity, *arguments])
 
-    def _start_gateway(self, providers: Mapping[str, str], aws_key: aws_account.AccessKey) -> None:
-        self._finish([str(_BIN / "portcullis"), "init", str(self.root / "gateway")])
+    def _start_gateway(self, aws_key: aws_account.AccessKey) -> None:
+        home = self.root / "gateway"
+        self._finish([str(_BIN / "portcullis"), "init", str(home), "--origin", "demo.example.com/audit"])
         settings = Template((_HERE / "portcullis.yaml").read_text()).substitute(
-            providers,
             listen=self.gateway_url.removeprefix("http://"),
+            corp_url=self._providers["corp"],
+            partner_url=self._providers["partner"],
             aws_url=self._moto.url,
             deploy_url=self._buildbot.url,
         )
-        home = self.root / "gateway"
         (home / "portcullis.yaml").write_text(settings)
         cookie = home / "var" / "deploy.cookie"
         cookie.touch(mode=0o600)
@@ -154,16 +165,14 @@ class World:
             "STAGING_KEY_ID": aws_key.access_key_id,
             "STAGING_SECRET": aws_key.secret_access_key,
         }
-        command = [_BIN / "portcullis", "serve", "--config", "portcullis.yaml"]
+        command: list[str | Path] = [_BIN / "portcullis", "serve", "--config", "portcullis.yaml"]
         gateway = self._spawn("gateway", command, environment, home)
         gateway.wait_until_ready(f"{self.gateway_url}/-/readyz", deadline_s=30)
 
-    def _spawn(
-        self, name: str, command: list[str | Path], environment: Mapping[str, str], directory: Path | None = None
-    ) -> Process:
+    def _spawn(self, name: str, command: list[str | Path], environment: Mapping[str, str], directory: Path) -> Process:
         self._report(name)
         log = self.root / "logs" / f"{name.replace(' ', '-')}.log"
-        process = Process(name, command, log, environment, directory or self.root)
+        process = Process(name, command, log, environment, directory)
         self._processes.append(process)
         return process
 
@@ -172,7 +181,5 @@ class World:
             command, env=self.shell("operator"), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise PartFailedError(
-                f"`{' '.join(command)}` ended with code {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
+            raise PartFailedError(f"`{shlex.join(command)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout.strip()

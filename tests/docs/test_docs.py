@@ -8,7 +8,7 @@ import pytest
 
 from gateway.problems import PROBLEMS
 from gateway.target import RULES
-from tests.gateway.conftest import Front
+from tests.parts.front import Front
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("policies/*.md")])

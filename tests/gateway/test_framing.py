@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway.conftest import Front, close_after, ok
+from tests.parts.front import Front, close_after, ok
 from tests.parts.raw_client import RawClient, exchange
 from tests.parts.raw_upstream import RawConnection
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gateway.app import open_audit_reader
-from tests.gateway.conftest import Front, close_after, ok
+from tests.parts.front import Front, close_after, ok
 from tests.parts.raw_client import RawClient, RawResponse
 from tests.parts.raw_upstream import RawConnection
 

@@ -26,6 +26,7 @@ from gateway.app import create_audit_store
 
 ORIGIN = "gateway.example.com/audit"
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"
+PORTCULLIS = str(Path(sys.executable).with_name("portcullis"))
 PATIENCE_S = 20.0
 _LISTENING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
 
@@ -112,7 +113,7 @@ class GatewayProcess:
         offset = self._log_file.stat().st_size if self._log_file.exists() else 0
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli.main", "serve", "--config", str(self.site.config)],
+                [PORTCULLIS, "serve", "--config", str(self.site.config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment,

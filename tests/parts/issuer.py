@@ -52,7 +52,7 @@ class Issuer:
 
     def rotate(self) -> None:
         """Replace the signing key; only the new one is published from now on."""
-        parameters = {"kid": f"key-{time.monotonic_ns()}", "use": "sig", "alg": self.algorithm}
+        parameters: Any = {"kid": f"key-{time.monotonic_ns()}", "use": "sig", "alg": self.algorithm}
         if self.algorithm.startswith(("RS", "PS")):
             self.key: Any = jwk.RSAKey.generate_key(2048, parameters)
         elif self.algorithm.startswith("ES"):

@@ -8,14 +8,14 @@ import casbin
 from gateway.policy.matchers import MATCHERS
 from gateway.policy.request import AccessRequest
 from gateway.policy.source import PolicySource
-from tests.bench.credentials import GROUPS
+from tests.bench.credentials import GROUPS, USERNAME
 from tests.bench.processes import BenchError
 from tests.bench.rules import BACKEND, ENVIRONMENT, PROVIDER, write_policies
 from tests.bench.setting import Findings, Setting, new_directory
 from tests.bench.timing import median_us
 
 RULES = 1000
-_SUBJECT = "user:alice@example.com"
+_SUBJECT = f"user:{PROVIDER}:{USERNAME}"
 _REQUESTS = 20_000
 _PYCASBIN_REQUESTS = 100
 

@@ -1,13 +1,10 @@
-"""One running gateway for the tests of the request path, in front of a backend whose script each test chooses."""
+"""A running gateway in front of a backend whose script each test chooses."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import pytest
 
 from audit.store import Row
 from gateway.app import open_audit_reader
-from tests.parts.gateway import GatewayProcess, Site, make_site
+from tests.parts.gateway import GatewayProcess, Site
 from tests.parts.issuer import Issuer
 from tests.parts.raw_client import RawClient, RawResponse
 from tests.parts.raw_upstream import RawConnection, RawUpstream, Script
@@ -83,38 +80,3 @@ class Front:
 
         self.gateway.wait_until(complete, f"the records of {wanted} are there")
         return found
-
-
-@pytest.fixture(scope="session")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Start the gateway once; every test sets the backend's script that it needs."""
-    running: list[Front] = []
-
-    def chosen_by_the_test(connection: RawConnection) -> None:
-        running[0].script(connection)
-
-    with Issuer() as issuer, RawUpstream(chosen_by_the_test) as upstream:
-        backend = {
-            "name": "raw",
-            "adapter": "http",
-            "url": f"{upstream.url}/base",
-            "environment": "prod",
-            "first_byte_timeout_s": 2,
-            "idle_timeout_s": 2,
-            "credential": {"header": {"name": "X-Backend-Key", "value_env": "BACKEND_KEY"}},
-            "routes": [
-                {"methods": METHODS, "path": "/{rest**}", "resource": "{rest**}", "action": "use"},
-            ],
-        }
-        site = make_site(tmp_path_factory.mktemp("site"), providers=[issuer.settings], backends=[backend], rules=RULES)
-        with GatewayProcess(site, environment={"BACKEND_KEY": "backend-credential"}) as gateway:
-            token = issuer.token("alice", groups=["users"], lifetime_s=3600)
-            running.append(Front(gateway, issuer, upstream, site, close_after(ok()), token))
-            yield running[0]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_script(request: pytest.FixtureRequest) -> None:
-    if "front" in request.fixturenames:
-        front: Front = request.getfixturevalue("front")
-        front.script = close_after(ok())
