@@ -131,6 +131,6 @@ def _most_specific(operations: Sequence[Operation]) -> Operation:
 
 
 def _specificity(operation: Operation) -> tuple[int, ...]:
-    return tuple(
-        2 if position == operation.greedy else int(literal is None) for position, literal in enumerate(operation.path)
-    )
+    """Rank a path, most literal first: a literal before a label before a greedy label before the path's end."""
+    ranks = [2 if place == operation.greedy else int(part is None) for place, part in enumerate(operation.path)]
+    return (*ranks, 3)

@@ -5,6 +5,7 @@ import fcntl
 import math
 import os
 import select
+import ssl
 import struct
 import termios
 from typing import Protocol, cast
@@ -216,6 +217,8 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif not parser.started:
             self.abort(NoAnswerError("the backend closed the connection before it answered"))
+        elif _is_cut(self._transport.get_extra_info("ssl_object")):
+            self.abort(UpstreamProtocolError("the backend's TLS stream was cut"))
         else:
             try:
                 parser.feed_eof()
@@ -315,8 +318,7 @@ class Connection(asyncio.Protocol):
             while self._error is None and self._parser is not None:
                 data = os.read(descriptor, MAX_BUFFERED_BYTES)
                 if not data:
-                    self.eof_received()
-                    return
+                    return  # not the backend's own end: the error was read away before
                 self.data_received(data)
         except OSError:
             return
@@ -340,7 +342,7 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._on_timer)
             return
         unsent = self._count_unsent()
-        if 0 < unsent < self._unsent:
+        if unsent < self._unsent:
             # The backend is slow, but it reads.
             self._expect_within(self._patience_s, unsent)
             return
@@ -361,3 +363,15 @@ class Connection(asyncio.Protocol):
         except OSError:
             queued = 0
         return int(self._transport.get_write_buffer_size()) + int(queued)
+
+
+def _is_cut(tls: ssl.SSLObject | None) -> bool:
+    """Tell whether a stream ended without TLS's close_notify: anyone on the path can do that (RFC 9112 section 9.8)."""
+    if tls is None:
+        return False
+    try:
+        return tls.read(1) != b""
+    except ssl.SSLZeroReturnError:
+        return False
+    except ssl.SSLError:
+        return True

@@ -56,10 +56,10 @@ def _refuse(table: str, event: str) -> str:
 
 def _in_order(table: str, key: str) -> str:
     # Also what stops INSERT OR REPLACE: it deletes without firing a DELETE trigger.
+    following = f"(SELECT coalesce(max({key}) + 1, 0) FROM {table})"  # noqa: S608 - names of this file
     return (
-        f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} "
-        f"WHEN NEW.{key} IS NOT (SELECT coalesce(max({key}) + 1, 0) FROM {table}) BEGIN "
-        f"SELECT RAISE(ABORT, '{table} only grows: the next {key} must follow the last'); END"  # noqa: S608 - names of ours
+        f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} WHEN NEW.{key} IS NOT {following} BEGIN "
+        f"SELECT RAISE(ABORT, '{table} only grows: the next {key} must follow the last'); END"
     )
 
 

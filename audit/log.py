@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty
+from typing import Final
 
 from audit import record
-from audit.committer import Committer, Entry
+from audit.committer import Committer, Entry, Signal
 from audit.note import Signer
 from audit.receipt import Receipt
 from audit.record import Record
@@ -18,6 +19,10 @@ from audit.store import AuditReader, AuditStore, AuditUnavailableError, Row
 __all__ = ["AuditLog", "LogCounters", "Receipt"]
 
 logger = logging.getLogger("portcullis.audit")
+
+
+OUTCOMES_WITHIN_S: Final = 0.05
+"""Outcomes ride along with the next decision; where none comes, they are written after this time."""
 
 
 def _now_us() -> int:
@@ -65,6 +70,7 @@ class AuditLog:
         self._stall_s, self._max_waiting, self._max_outcomes = stall_s, max_waiting, max_outcomes
         self._thread: threading.Thread | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._flush: asyncio.TimerHandle | None = None
         self._stalled: str | None = None
         self._closed = False
         self._dropped = 0
@@ -112,8 +118,8 @@ class AuditLog:
             raise
 
     def append_soon(self, entry: Record) -> None:
-        """Queue `entry` (an outcome) and return at once; it is kept and retried while the store is down."""
-        if self._queue.qsize() + len(self._committer.kept) >= self._max_outcomes:
+        """Keep `entry` (an outcome) for the next batch and return at once; it is retried while the store is down."""
+        if len(self._committer.kept) >= self._max_outcomes:
             self._dropped += 1
             if self._dropped == 1:
                 logger.error(
@@ -122,19 +128,22 @@ class AuditLog:
                     self._max_outcomes,
                 )
             return
-        self._queue.put((entry, None))
+        self._committer.kept.append((entry, None))
+        if self._flush is None:
+            self._flush = self._loop.call_later(OUTCOMES_WITHIN_S, self._flush_kept)
 
     async def close(self, timeout_s: float = 30.0) -> None:
         """Write what is queued, a `stop` record and a checkpoint, and close the store; safe to call twice."""
         if self._closed or self._thread is None:
             return
         self._closed = True
-        self._queue.put(None)
+        self._queue.put(Signal.END)
         await asyncio.to_thread(self._thread.join, timeout_s)
         if self._thread.is_alive():
             logger.error("the audit store has not answered for %g s: closing without it", timeout_s)
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in (self._watch, self._flush):
+            if timer is not None:
+                timer.cancel()
 
     @property
     def problem(self) -> str | None:
@@ -196,6 +205,11 @@ class AuditLog:
                 )
             )
 
+    def _flush_kept(self) -> None:
+        self._flush = None
+        if self._committer.kept:
+            self._queue.put(Signal.FLUSH)
+
     def _check_stall(self) -> None:
         self._watch = None
         committer = self._committer
@@ -222,7 +236,7 @@ class AuditLog:
                 entry = self._queue.get_nowait()
             except Empty:
                 break
-            if entry is None or entry[1] is None:
+            if isinstance(entry, Signal):
                 self._queue.put(entry)
             else:
                 waiting.append(entry)

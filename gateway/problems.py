@@ -35,10 +35,12 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "upstream_failed": ProblemKind(502, "The backend did not answer"),
     "audit_unavailable": ProblemKind(503, "The audit log can't be written, so nothing is forwarded"),
     "provider_unavailable": ProblemKind(503, "The identity provider can't be reached"),
-    "not_ready": ProblemKind(503, "The gateway is not ready"),
     "upstream_timeout": ProblemKind(504, "The backend did not answer in time"),
     "http_version": ProblemKind(505, "Backends are served over HTTP/1.1 only"),
 }
+
+# After these nobody can be sure where the next request on the connection begins.
+_FRAMING: Final = frozenset(("bad_request", "bad_headers", "headers_too_large", "upgrade_not_served"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Problem:
                 challenge += f', error="{self.challenge}", error_description="{description}"'
             challenge += f', resource_metadata="{public_url}/-/oauth/protected-resource"'
             headers.append((b"www-authenticate", challenge.encode("ascii", "replace")))
+        if self.code in _FRAMING:
+            headers.append((b"connection", b"close"))
         if self.status == 503:
             headers.append((b"retry-after", b"5"))
         return headers

@@ -63,6 +63,7 @@ class ExactProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._unfinished_bytes = 0
         self._in_headers = False
+        self._in_body = False
         self._refusal = Problem("bad_request", "the request is not well-formed HTTP/1.1")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -120,21 +121,35 @@ class ExactProtocol(HttpToolsProtocol):
         self.url = b"/"
         super().on_headers_complete()
         raw.bind(self.cycle)
+        self._in_body = True
+
+    def on_message_complete(self) -> None:
+        """Note that what comes next is another request."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that could not be parsed with a problem document and close the connection."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            # An earlier pipelined request is still being answered: its answer ends the connection.
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and not self._in_body:
+            # An earlier, whole request is still being answered: its answer ends the connection.
             self.cycle.keep_alive = False
             self.transport.pause_reading()
             return
+        if not answering or not (self.cycle.response_started or self.pipeline):
+            self.transport.write(self._refusal_response())
+        if answering:
+            # The body of the request in hand is broken off: nothing more is sent for it, to either side.
+            self.cycle.disconnected = True
+        self.transport.close()
+
+    def _refusal_response(self) -> bytes:
         problem = self._refusal
         body = problem.document("")
         head = [b"HTTP/1.1 %d Refused\r\n" % problem.status]
         head += [name + b": " + value + b"\r\n" for name, value in problem.headers("", "")]
-        head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(b"".join(head) + body)
-        self.transport.close()
+        head.append(b"content-length: %d\r\n\r\n" % len(body))
+        return b"".join(head) + body
 
     def _count(self, size: int) -> None:
         self._header_bytes += size

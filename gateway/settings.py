@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from adapters.backend_settings import BackendSettings
-from gateway.config_file import ConfigError, ConfigFile, Finding, Location, Value, read_config_file
+from gateway.config_file import ConfigError, ConfigFile, Finding, Location, read_config_file
 from gateway.loopback import is_confidential
 from gateway.settings_checks import absolute, clashes, missing_inputs
 from gateway.settings_errors import Schema, in_file, message_for
@@ -144,9 +144,8 @@ def load_settings(path: Path, adapters: Adapters, *, check_inputs: bool = True) 
     file = read_config_file(path)
     overrides = EnvironmentOverrides().model_dump(exclude_none=True)
     base = path.absolute().parent
-    data: dict[str, Value] = {}
-    for key, value in (file.data | overrides).items():
-        data[key] = absolute(key, value, base)
+    schema = settings_schema(adapters)
+    data = absolute(file.data | overrides, schema, base)
     problems: dict[Location, str] = {}
     for location, message in clashes(data, tuple(adapters)):
         problems.setdefault(location, message)
@@ -154,12 +153,11 @@ def load_settings(path: Path, adapters: Adapters, *, check_inputs: bool = True) 
     try:
         settings = Settings.model_validate(data, context={"adapters": adapters})
     except ValidationError as error:
-        schema = settings_schema(adapters)
         for details in error.errors(include_url=False, include_context=False, include_input=False):
             location = in_file(details["loc"], data)
             problems.setdefault(location, message_for(details, location, data, schema))
     if check_inputs:
-        for location, message in missing_inputs(data, base):
+        for location, message in missing_inputs(data, schema, base):
             problems.setdefault(location, message)
     if problems or settings is None:
         raise ConfigError([_finding(file, overrides, place, text) for place, text in problems.items()])

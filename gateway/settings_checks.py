@@ -9,24 +9,34 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.config_file import Location, Value
-from gateway.settings_errors import dotted
+from gateway.settings_errors import Schema, dotted, known_keys
 
 Problem = tuple[Location, str]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def absolute(key: str, value: Value, base: Path) -> Value:
-    """Return the value of `key` with every path in it absolute: what `*_file`, `policies` and `database` name."""
-    if isinstance(value, dict):
-        return {name: absolute(name, inner, base) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [absolute("", inner, base) for inner in value]
-    if isinstance(value, str) and value and (key == "policies" or key.endswith("_file")):
-        return str(base / value)
-    if isinstance(value, str) and key == "database":
-        return _absolute_database(value, base)
-    return value
+def absolute(data: Mapping[str, Value], schema: Schema, base: Path) -> dict[str, Value]:
+    """Return the configuration with every path in it absolute: what `*_file`, `policies` and `database` name."""
+
+    def inner(location: Location, value: Value) -> Value:
+        if isinstance(value, dict):
+            return {name: inner((*location, name), below) for name, below in value.items()}
+        if isinstance(value, list):
+            return [inner((*location, index), below) for index, below in enumerate(value)]
+        if not isinstance(value, str) or not value:
+            return value
+        if location == ("database",):
+            return _absolute_database(value, base)
+        return str(base / value) if _names_a_path(location, data, schema) else value
+
+    return {name: inner((name,), value) for name, value in data.items()}
+
+
+def _names_a_path(location: Location, data: object, schema: Schema) -> bool:
+    # A key of the user's own, as in a route's `query`, may end in `_file` too; the schema does not declare it.
+    key = str(location[-1])
+    return location == ("policies",) or (key.endswith("_file") and key in known_keys(schema, location[:-1], data))
 
 
 def _absolute_database(text: str, base: Path) -> str:
@@ -69,13 +79,20 @@ def _repeated(entries: Value, location: Location, key: str) -> Iterator[Problem]
             seen.add(value)
 
 
-def missing_inputs(data: Mapping[str, Value], base: Path) -> Iterator[Problem]:
+def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Iterator[Problem]:
     """Yield the files and environment variables that `data` names and this machine lacks.
 
     `base` is where relative paths started. No message repeats a value: it could be a secret in the wrong place.
     """
     for location, value in _texts(dict(data), ()):
-        problem = _input_problem(location, value, base)
+        key = str(location[-1])
+        problem = None
+        if location == ("policies",):
+            problem = None if Path(value).is_dir() else f"must name a directory (a relative path starts at {base})"
+        elif _names_a_path(location, data, schema):
+            problem = _file_problem(Path(value), base)
+        elif key.endswith("_env") and key in known_keys(schema, location[:-1], data):
+            problem = _variable_problem(value)
         if problem:
             yield location, f"`{dotted(location)}` {problem}"
 
@@ -91,17 +108,10 @@ def _texts(value: Value, location: Location) -> Iterator[tuple[Location, str]]:
         yield location, value
 
 
-def _input_problem(location: Location, value: str, base: Path) -> str | None:
-    key = str(location[-1])
-    if location == ("policies",):
-        return None if Path(value).is_dir() else f"must name a directory (a relative path starts at {base})"
-    if key.endswith("_file"):
-        return _file_problem(Path(value), base)
-    if not key.endswith("_env"):
-        return None
-    if not _VARIABLE.fullmatch(value):
+def _variable_problem(name: str) -> str | None:
+    if not _VARIABLE.fullmatch(name):
         return "must be the name of an environment variable, not the secret itself"
-    return None if os.environ.get(value) else "names an environment variable that is not set"
+    return None if os.environ.get(name) else "names an environment variable that is not set"
 
 
 def _file_problem(path: Path, base: Path) -> str | None:

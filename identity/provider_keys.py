@@ -147,7 +147,7 @@ class ProviderKeys:
             await asyncio.sleep(pause_s)
 
     async def _fetch_once(self) -> None:
-        now = self._tried_at = self._monotonic()
+        now = self._monotonic()
         try:
             metadata = await self._current_metadata(now)
             keys = await fetch_key_set(self._client, self._settings, metadata.jwks_uri)
@@ -163,6 +163,8 @@ class ProviderKeys:
             self._problem = None
             self._keys_at = now
             self._use(keys)
+        # Counted from the end, so that a provider that answers slowly is not asked without a pause.
+        self._tried_at = self._monotonic()
         self._tried.set()
 
     async def _current_metadata(self, now: float) -> ProviderMetadata:

@@ -41,9 +41,16 @@ def checked_id_token(
         with warnings.catch_warnings():
             # RFC 9864 renames `EdDSA` to `Ed25519`; providers sign with the old name for as long as clients read it.
             warnings.filterwarnings("ignore", message="EdDSA is deprecated")
-            decoded = jwt.decode(token, KeySet.import_key_set(dict(keys)), registry=JWSRegistry(algorithms=allowed))
+            decoded = jwt.decode(token, _key_set(keys), registry=JWSRegistry(algorithms=allowed))
         claims = CodeIDToken(decoded.claims, decoded.header, expected, seen)
         claims.validate(leeway=_LEEWAY_S)
     except (JoseError, ValueError) as error:
         raise CommandError(f"the ID token from {issuer} is not good: {error}") from error
     return dict(claims)
+
+
+def _key_set(keys: Mapping[str, Any]) -> KeySet:
+    try:
+        return KeySet.import_key_set({"keys": keys["keys"]})
+    except (KeyError, TypeError) as error:
+        raise ValueError("the issuer's JWK Set can't be read") from error

@@ -42,7 +42,7 @@ class LargeBody:
 def test_an_early_answer_is_delivered_and_sending_stops(
     early: bytes, length: int | None, loop_factory: LoopFactory
 ) -> None:
-    """The client may still be sending: nobody reads its body once the answer is here, and the connection is not reused."""
+    """The client may still be sending: nobody reads its body any more, and the connection is not reused."""
 
     def script(connection: RawConnection) -> None:
         connection.read_until(b"\r\n\r\n")
@@ -95,7 +95,7 @@ def test_an_early_answer_that_never_yields_to_the_loop_is_not_lost(loop_factory:
     answered = threading.Event()
 
     class BlindBody:
-        length = 1_000_000
+        length: int | None = 1_000_000
         framed = True
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -148,7 +148,7 @@ def test_a_client_that_breaks_off_ends_the_request_with_its_own_error(first: boo
         pass
 
     class BrokenBody:
-        length = None
+        length: int | None = None
         framed = True
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -196,7 +196,7 @@ def test_a_body_that_breaks_its_length_never_reaches_the_backend_whole(pieces: t
 def test_a_large_upload_takes_bounded_memory_and_waits_for_the_backend(
     length: int | None, loop_factory: LoopFactory
 ) -> None:
-    stalled, go_on = threading.Event(), threading.Event()
+    go_on = threading.Event()
     received = 0
 
     def script(connection: RawConnection) -> None:
@@ -238,7 +238,6 @@ def test_a_large_upload_takes_bounded_memory_and_waits_for_the_backend(
     with RawUpstream(script) as upstream:
         run(main(upstream.url), loop_factory)
     assert received == PIECES * len(PIECE)
-    assert not stalled.is_set()
 
 
 FRAMINGS = {

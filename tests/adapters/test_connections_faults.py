@@ -1,7 +1,8 @@
-"""What goes wrong at a backend becomes a named error in bounded time, and no request is ever sent twice that matters."""
+"""What goes wrong at a backend is a named error in bounded time, and no request that matters is ever sent twice."""
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -262,6 +263,7 @@ def silent(connection: RawConnection) -> None:
 
 def stops_in_the_head(connection: RawConnection) -> None:
     """Begin a head."""
+    connection.read_until(b"\r\n\r\n")
     connection.send(b"HTTP/1.1 200 OK\r\n")
     connection.read_to_end()
 
@@ -324,24 +326,24 @@ def test_a_backend_that_does_not_read_the_body_times_out(loop_factory: LoopFacto
 @on_both_loops
 def test_an_upload_that_moves_does_not_time_out(loop_factory: LoopFactory) -> None:
     """A slow backend takes several times the timeouts for the whole, but never goes that long without a byte."""
-    size = 12 * 1024 * 1024
+    piece = bytes(256 * 1024)
 
     def script(connection: RawConnection) -> None:
         connection.read_until(b"\r\n\r\n")
-        pause = threading.Event()
-        for _ in range(16):
-            connection.read_exactly(size // 16)
-            pause.wait(0.05)
+        pace = threading.Event()
+        for _ in range(24):
+            connection.read_exactly(len(piece))
+            pace.wait(0.05)
         connection.send(OK)
         connection.read_to_end()
 
     async def main(url: str) -> None:
-        pool = ConnectionPool(url, first_byte_timeout_s=0.25, idle_timeout_s=0.25)
-        response = await pool.send("PUT", b"/", HOST, Body((bytes(size // 64),) * 64, size))
+        pool = ConnectionPool(url, first_byte_timeout_s=0.4, idle_timeout_s=0.4)
+        response = await pool.send("PUT", b"/", HOST, sized(*[piece] * 24))
         assert await response.read() == b"ok"
         await pool.close()
 
-    with RawUpstream(script) as upstream:
+    with RawUpstream(script, receive_buffer=len(piece) // 4) as upstream:
         run(main(upstream.url), loop_factory)
 
 
@@ -350,10 +352,10 @@ def test_a_slow_client_or_reader_is_not_the_backends_fault(loop_factory: LoopFac
     """No deadline runs while the backend waits for us."""
 
     class SlowBody:
-        length = None
+        length: int | None = None
         framed = True
 
-        async def __aiter__(self):  # type: ignore[no-untyped-def]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b"a"
             await asyncio.sleep(0.2)
             yield b"b"

@@ -1,10 +1,11 @@
 """`python -m tests.demo`: Portcullis between real people's tools and real backends, told step by step.
 
-With `--once` it stops after the last step; exit code 0 when every step's answer was as told, 1 where one differed or a
-part did not start.
+With `--once` it stops after the last step. Exit code 0: every step's answer was as told; 1: one differed, or a part did not
+start. Everything that was started is stopped at the end, whatever the end is.
 """
 
 import argparse
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,20 +27,23 @@ from tests.demo.world import World
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.demo", description="Tell the demo's story on real parts.")
     parser.add_argument("--once", action="store_true", help="stop after the last step instead of staying up")
     once: bool = parser.parse_args().once
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     root = Path(tempfile.mkdtemp(prefix="portcullis-demo-"))
     try:
         _run(console, root, once)
     except KeyboardInterrupt:
         console.print("\nEverything is stopped.")
+        shutil.rmtree(root)
+        return 130 if once else 0
     except (PartFailedError, StepFailedError, RuntimeError) as failure:
-        console.print("\n[bold red]The demo failed.", style="red")
-        console.print(str(failure), markup=False)
-        console.print(f"\nEverything is stopped. Its files are left in {root} (logs/ holds a log for each part).")
+        console.print("\n[bold red]The demo failed.")
+        console.print(str(failure), markup=False, soft_wrap=True)
+        console.print(f"\nEverything is stopped. Its files are left in {root}; logs/ holds a log for each part.")
         return 1
     shutil.rmtree(root)
     return 0
@@ -47,11 +51,11 @@ def main() -> int:
 
 def _run(console: Console, root: Path, once: bool) -> None:
     began = time.monotonic()
-    with World(root, lambda part: console.print(f"[dim]starting {part} …")) as world:
+    with World(root, lambda part: console.print(f"[dim]starting: {part}")) as world:
         console.print(f"[dim]ready after {time.monotonic() - began:.0f} s, in {root}\n")
         steps = story(world)
         Runner(console, world.shell, root).tell(steps)
-        console.print(f"[bold green]All {len(steps)} steps went as told.")
+        console.print(f"[bold green]All {len(steps)} steps went as told.\n")
         if not once:
             _stay(console, world)
 
@@ -62,14 +66,17 @@ def _stay(console: Console, world: World) -> None:
         parts.add_row(part.name, part.what, part.url)
     console.print(parts)
     for person in ("alice", "bob"):
+        variables = world.shell(person) | {"PS1": f"{person}$ "}
         shell = world.root / "people" / person / "shell"
-        shell.write_text("".join(f"export {name}='{value}'\n" for name, value in world.shell(person).items()))
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+        shell.write_text("".join(lines) + f"cd {shlex.quote(str(world.root))}\n")
         token = subprocess.run(
-            ["portcullis", "token"], env=world.shell(person), capture_output=True, text=True, check=True
+            ["portcullis", "token"], env=variables, capture_output=True, text=True, check=True
         ).stdout.strip()
-        console.print(f"[bold]{person}'s[/] shell: [cyan]. {shell}[/], then any command above. The token:")
-        console.print(token, soft_wrap=True, markup=False)
-    console.print("Press Ctrl-C to stop everything.")
+        console.print(f"\nTo type as [bold]{person}[/], every command above: [cyan]bash --rcfile {shell}", soft_wrap=True)
+        console.print(f"[dim]{person}'s token:[/] {token}", soft_wrap=True)
+    console.print(f"\nThe policy: {world.root / 'policies'}; the logs: {world.root / 'logs'}", soft_wrap=True)
+    console.print("[bold]Press Ctrl-C to stop everything.")
     threading.Event().wait()
 
 

@@ -16,7 +16,6 @@ from rich.text import Text
 from tests.demo.answer import Answer, DiffersError, HttpAnswer
 
 _SHOWN_HEADERS = ("content-type", "www-authenticate", "portcullis-request-id", "portcullis-receipt")
-_SHOWN_LINES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +23,14 @@ class Command:
     """One line that a person types, exactly as it is run, and what its answer must be.
 
     `check` raises DiffersError. With `within_s` the command is typed again until its answer is as told, at most that
-    many seconds long.
+    many seconds long. Of the answer, `shown_lines` lines are shown.
     """
 
     who: str
     line: str
     check: Callable[[Answer], None]
     within_s: float = 0.0
+    shown_lines: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ class Runner:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def _show(self, answer: Answer) -> None:
+        self._show_text(answer.err)
         if answer.out.startswith("HTTP/"):
             self._show_http(answer.http())
         else:
             self._show_text(answer.out)
-        self._show_text(answer.err)
 
     def _show_http(self, answer: HttpAnswer) -> None:
         lines = [f"HTTP {answer.status}"]
@@ -122,6 +122,7 @@ class Runner:
             return
         try:
             shown = JSON(text, indent=2).text
+            shown.no_wrap = False
         except ValueError:
             shown = Text(text.rstrip())
         lines = shown.split("\n")

@@ -73,6 +73,12 @@ class RawConnection:
         """Send the end of the stream, keep reading."""
         self._socket.shutdown(socket.SHUT_WR)
 
+    def end_tls(self) -> None:
+        """Send TLS's close_notify, and wait for the peer's."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        with contextlib.suppress(OSError):
+            self._socket.unwrap()
+
     def reset(self) -> None:
         """Close with a TCP reset; what the peer has not read yet may be lost."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -118,13 +124,15 @@ class RawUpstream:
     """A server on a free port of 127.0.0.1 that runs `script` for every connection.
 
     Given several scripts, the first connection runs the first, and so on; the last serves all further ones.
-    `tls` makes it an https server.
+    `tls` makes it an https server; `receive_buffer` bounds what the kernel takes before a script reads, in bytes.
     """
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, receive_buffer: int | None = None) -> None:
         self._scripts = scripts
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
         self._failures: list[BaseException] = []

@@ -9,4 +9,4 @@ import httpx
 
 if __name__ == "__main__":
     with httpx.Client(follow_redirects=True, trust_env=False) as client:
-        print(client.get(sys.argv[1]).raise_for_status().text)
+        client.get(sys.argv[1]).raise_for_status()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx
 import pytest
@@ -59,6 +59,16 @@ def login_address(process: subprocess.Popen[str]) -> str:
         if line.startswith("http"):
             return line.strip()
     raise AssertionError("no address was printed")
+
+
+def authorization_response(browser: httpx.Client, address: str, redirect: str) -> dict[str, str]:
+    """Log in as a browser would, but stop before the last redirect and return what it carries."""
+    for _ in range(10):
+        response = browser.get(address)
+        address = urljoin(str(response.url), response.headers.get("location", ""))
+        if address.startswith(redirect):
+            return dict(httpx.URL(address).params)
+    raise AssertionError(f"the login ended at {address}: {response.text}")
 
 
 def claims(token: str) -> dict[str, object]:
@@ -116,10 +126,7 @@ def test_an_answer_of_another_login_never_gives_a_token(
     address = login_address(process)
     redirect = parse_qs(urlsplit(address).query)["redirect_uri"][0]
     with httpx.Client(trust_env=False) as browser:
-        response = browser.get(address)
-        while not response.headers["location"].startswith(redirect):
-            response = browser.get(httpx.URL(str(response.url)).join(response.headers["location"]))
-        answer = dict(httpx.URL(response.headers["location"]).params) | change
+        answer = authorization_response(browser, address, redirect) | change
         status = browser.get(f"{redirect}?{urlencode(answer)}").status_code
     done = finish(process)
     assert done.code == 2
@@ -168,11 +175,8 @@ def test_an_id_token_made_for_another_nonce_is_refused(
     described_provider = LoginProvider("corp", provider.issuer, CLI_CLIENT_ID, tuple(SCOPES), "id_token")
     with httpx.Client(trust_env=False) as http:
         flow = CodeFlow(http, described_provider, discover(http, provider.issuer), "http://127.0.0.1:1/callback", "s")
-        address = httpx.URL(flow.url).copy_set_param("nonce", "an-attackers")
-        response = http.get(address)
-        while not response.headers["location"].startswith("http://127.0.0.1:1/callback"):
-            response = http.get(httpx.URL(str(response.url)).join(response.headers["location"]))
-        answer = dict(httpx.URL(response.headers["location"]).params)
+        address = str(httpx.URL(flow.url).copy_set_param("nonce", "an-attackers"))
+        answer = authorization_response(http, address, "http://127.0.0.1:1/callback")
         with pytest.raises(CommandError, match="nonce"):
             flow.finish(answer, gateway.url)
 
