@@ -108,15 +108,18 @@ def _copy_source(value: bytes) -> tuple[str, str]:
 def _deleted_keys(body: bytes) -> list[str]:
     """Return the keys of a DeleteObjects body; raises UnclassifiedError for anything beside the documented elements."""
     reader = _DeleteReader()
-    # UTF-8 is given here so that the document can't choose how it is decoded.
-    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+    parser = expat.ParserCreate(namespace_separator=" ")
     parser.XmlDeclHandler = reader.declaration
-    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.StartDoctypeDeclHandler = reader.not_accepted
+    parser.CommentHandler = reader.not_accepted
+    parser.ProcessingInstructionHandler = reader.not_accepted
+    parser.StartCdataSectionHandler = reader.not_accepted
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(body, True)
+        # Decoded here, so that neither a byte order mark nor a declaration chooses how.
+        parser.Parse(body.decode(), True)
     except (expat.ExpatError, ValueError):
         raise UnclassifiedError("the DeleteObjects body is not well-formed XML") from None
     if not reader.keys:
@@ -143,8 +146,9 @@ class _DeleteReader:
         if encoding is not None and encoding.lower() != "utf-8":
             raise UnclassifiedError("the DeleteObjects body must be UTF-8")
 
-    def doctype(self, name: str, system: str | None, public: str | None, internal: int) -> None:
-        raise UnclassifiedError("the DeleteObjects body must have no document type")
+    def not_accepted(self, *_: object) -> None:
+        # Readers differ in whether `a<!-- -->b` is one text or two, and in what entities stand for.
+        raise UnclassifiedError("the DeleteObjects body must have no document type, comment, instruction or CDATA")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
@@ -161,8 +165,10 @@ class _DeleteReader:
         text = "".join(self._text)
         if local == "Key":
             self._keys_in_object += 1
-            if not text:
-                raise UnclassifiedError("the DeleteObjects body holds an empty key")
+            if not text or text != text.strip():
+                raise UnclassifiedError(
+                    "the DeleteObjects body holds a key that is empty or begins or ends with a space"
+                )
             self.keys.append(text)
             if len(self.keys) > MAX_DELETE_KEYS:
                 raise UnclassifiedError(f"a DeleteObjects body names at most {MAX_DELETE_KEYS} keys")

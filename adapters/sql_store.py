@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -10,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
+from adapters.sql_file import Identity, WriterLock, check_schema, connect, explain, path_of
 from adapters.sql_schema import GUARDS, SCHEMA_VERSION, checkpoints, log, metadata, schema
-from adapters.sqlite_file import Identity, WriterLock, check_schema, connect, explain, path_of
 from audit.store import AuditCorruptError, AuditUnavailableError, Head, Row
 
 _STATEMENT_ROWS: Final = 64
@@ -154,25 +156,29 @@ class SqlAuditStore:
 
 
 class SqlAuditReader:
-    """Reads a log that a gateway may be writing; each page is a short read, so the writer is never held up."""
+    """Reads a log that a gateway may be writing; each page is a short read, so the writer is never held up.
+
+    Several threads may share one reader.
+    """
 
     def __init__(self, url: str) -> None:
         self._path = path_of(url)
+        self._turn = threading.Lock()
         self._connection: Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     def head(self) -> Head:
         """See `AuditReader.head`."""
-        connection = self._opened()
-        try:
+        with self._reading() as connection:
             return _head(self._path, connection)
-        except DBAPIError as error:
-            raise explain(self._path, error) from error
 
     def rows(self, start: int = 0, end: int | None = None) -> Iterator[Row]:
         """See `AuditReader.rows`."""
         stop = self.head().size if end is None else end
         while start < stop:
-            page = self._page(start, stop)
+            with self._reading() as connection:
+                query = _PAGE.where(log.c.idx >= start, log.c.idx < stop).limit(_PAGE_ROWS)
+                page = [Row(*found) for found in connection.execute(query)]
             yield from page
             if len(page) < _PAGE_ROWS:
                 return
@@ -180,40 +186,45 @@ class SqlAuditReader:
 
     def last_checkpoint(self) -> bytes | None:
         """See `AuditReader.last_checkpoint`."""
-        connection = self._opened()
-        try:
+        with self._reading() as connection:
             note: bytes | None = connection.execute(_LAST_CHECKPOINT).scalar()
-        except DBAPIError as error:
-            raise explain(self._path, error) from error
-        return note
+            return note
 
     def close(self) -> None:
         """See `AuditReader.close`."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        with self._turn:
+            self._drop()
 
-    def _page(self, start: int, stop: int) -> list[Row]:
-        connection = self._opened()
-        query = _PAGE.where(log.c.idx >= start, log.c.idx < stop).limit(_PAGE_ROWS)
-        try:
-            return [Row(*found) for found in connection.execute(query)]
-        except DBAPIError as error:
-            raise explain(self._path, error) from error
-
-    def _opened(self) -> Connection:
-        if self._connection is None:
-            connection = connect(self._path, "ro")
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._turn:
             try:
-                check_schema(self._path, connection)
+                yield self._connect()
             except DBAPIError as error:
-                connection.close()
+                self._drop()
                 raise explain(self._path, error) from error
             except AuditUnavailableError:
-                connection.close()
+                self._drop()
                 raise
-            self._connection = connection
+
+    def _connect(self) -> Connection:
+        try:
+            found = self._path.stat()
+        except OSError:
+            self._drop()  # `connect` says what is wrong
+        else:
+            if self._opened != (found.st_dev, found.st_ino):
+                self._drop()
+                self._opened = (found.st_dev, found.st_ino)
+        if self._connection is None:
+            self._connection = connect(self._path, "ro")
+            check_schema(self._path, self._connection)
         return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._opened = None
 
 
 def _prepare(path: Path, connection: Connection) -> None:

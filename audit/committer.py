@@ -7,34 +7,21 @@ nothing, and nothing was acknowledged; after it a decision without an outcome, w
 
 import logging
 import time
-from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 from audit import record
+from audit.batch import Batch, Entry, Signal, batch_of
 from audit.checkpoint import Checkpoint
-from audit.merkle import Frontier, leaf_hash
+from audit.merkle import Frontier
 from audit.note import Signer
-from audit.receipt import Receipt
 from audit.record import Record
 from audit.recovery import check_against_checkpoint, open_decisions
 from audit.store import AuditCorruptError, AuditReader, AuditStore, AuditUnavailableError, Head, Row
 
 logger = logging.getLogger("portcullis.audit")
-
-Entry = tuple[Record, "Future[Receipt] | None"]
-
-
-class Signal(Enum):
-    """What is queued besides records: look at `kept` now, or end."""
-
-    FLUSH = "flush"
-    END = "end"
-
 
 MAX_BATCH: Final = 256
 BATCHES_APART_S: Final = 0.001
@@ -55,14 +42,6 @@ class Delivery(Protocol):
     def refused(self, entries: Sequence[Entry], error: AuditUnavailableError) -> None:
         """Those of the entries that have a caller waiting were not recorded, as far as is known."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    entries: list[Entry]
-    rows: list[Row]
-    head: Head
-    tree: Frontier
 
 
 class Committer:
@@ -89,7 +68,7 @@ class Committer:
         self.batches = 0
         self.refused = 0
         self.busy_with: Sequence[Entry] = ()
-        self.busy_since = 0.0
+        self.busy_since: float | None = None
         self.open: dict[int, None] = {}
         self._store, self._reader, self._delivery = store, reader, delivery
         self._signer, self._clock_us = signer, clock_us
@@ -97,7 +76,8 @@ class Committer:
         self._is_open = False
         self._head: Head | None = None
         self._tree = Frontier()
-        self._unknown: _Batch | None = None
+        self._unknown: Batch | None = None
+        self._began = 0.0
         self._crowded = False
         self._stopped: AuditUnavailableError | None = None
         self._problem_since_us = 0
@@ -126,7 +106,7 @@ class Committer:
         queue = self.queue
         try:
             item = queue.get(timeout=self._idle_s())
-            pause_s = self.busy_since + BATCHES_APART_S - time.monotonic()
+            pause_s = self._began + BATCHES_APART_S - time.monotonic()
             if self._crowded and pause_s > 0 and queue.qsize() < MAX_BATCH:
                 time.sleep(pause_s)
             while item is not Signal.END:
@@ -153,7 +133,8 @@ class Committer:
         return None
 
     def _step(self, entries: list[Entry], *, opening: bool = False) -> None:
-        self.busy_since, self.busy_with = time.monotonic(), entries
+        self._began = time.monotonic()
+        self.busy_with, self.busy_since = entries, self._began
         try:
             if entries or self.kept or self.problem is not None or opening:
                 self._commit(entries)
@@ -164,7 +145,7 @@ class Committer:
             self._fall(AuditCorruptError(f"the audit log stopped after an unexpected error: {error!r}"))
             self._refuse(entries)
         finally:
-            self.busy_with = ()
+            self.busy_with, self.busy_since = (), None
 
     def _commit(self, entries: list[Entry]) -> None:
         try:
@@ -184,8 +165,11 @@ class Committer:
             self._refuse(batch.entries)
             return
         self._acknowledge(batch)
+        if self.problem is not None:
+            logger.warning("the audit log is writable again, at %d records", batch.head.size)
+            self.problem, self.refused = None, 0
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         self._unknown = batch
         try:
             self._store.append(batch.rows, batch.head)
@@ -266,35 +250,17 @@ class Committer:
         )
         self.kept.appendleft((opened, None))
 
-    def _batch(self, entries: list[Entry]) -> _Batch:
+    def _batch(self, entries: list[Entry]) -> Batch:
         head = self._head
         assert head is not None
         taken = [self.kept.popleft() for _ in range(min(len(self.kept), MAX_BATCH))]
         if self.problem is not None:
             taken.append((self._resumed(self.problem), None))
         taken += entries
-        leaves = [leaf_hash(entry.body) for entry, _ in taken]
-        rows = [
-            Row(
-                index,
-                leaf,
-                entry.body,
-                entry.time_us,
-                entry.kind,
-                entry.request_id,
-                entry.actor,
-                entry.backend,
-                entry.verdict,
-            )
-            for index, leaf, (entry, _) in zip(range(head.size, head.size + len(taken)), leaves, taken, strict=True)
-        ]
-        tree = self._tree.copy()
-        tree.extend(leaves)
         # What this batch itself opens and closes counts from the next one on: the mark may lag, never lead.
-        settled = next(iter(self.open), head.size)
-        return _Batch(taken, rows, Head(tree.size, tree.edge, settled), tree)
+        return batch_of(taken, self._tree, settled=next(iter(self.open), head.size))
 
-    def _acknowledge(self, batch: _Batch) -> None:
+    def _acknowledge(self, batch: Batch) -> None:
         self._head, self._tree = batch.head, batch.tree
         for (entry, _), row in zip(batch.entries, batch.rows, strict=True):
             if entry.decision_index is not None:
@@ -302,9 +268,6 @@ class Committer:
             elif entry.awaits_outcome:
                 self.open[row.index] = None
         self.batches += 1
-        if self.problem is not None:
-            logger.warning("the audit log is writable again, at %d records", batch.head.size)
-            self.problem, self.refused = None, 0
         self._delivery.acknowledged(batch.entries, batch.rows)
 
     def _sign(self, *, closing: bool = False) -> None:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -25,7 +25,7 @@ from audit.verify import Chain, VerifyReport
 EXPORT_VERSION: Final = 1
 
 _LINE: Final = re.compile(
-    rb'\{"index":(\d{1,16}),"leaf":"([0-9a-f]{64})","body(?:":(\{.*\})|_base64":"([A-Za-z0-9+/=]*)")\}\n', re.DOTALL
+    rb'\{"index":(\d{1,16}),"leaf":"([0-9a-f]*)","body(?:":(\{.*\})|_base64":"([A-Za-z0-9+/=]*)")\}\n', re.DOTALL
 )
 _LAST_LINE: Final = re.compile(rb'\{"records":(\d{1,16})\}\n')
 _LONGEST_LINE: Final = 256 * 1024
@@ -44,16 +44,13 @@ class ExportSummary:
     records: int
 
 
-def export_jsonl(
-    reader: AuditReader, out: BinaryIO, *, start: int = 0, end: int | None = None, query: Query | None = None
-) -> ExportSummary:
-    """Write records `start` to `end` (exclusive; None: all there are now) to `out`, with flat memory.
+def export_jsonl(reader: AuditReader, out: BinaryIO, *, start: int = 0, query: Query | None = None) -> ExportSummary:
+    """Write the records from `start` on, to the last there is now, with flat memory.
 
     With a `query` only what matches is written: each record can then still be verified, their completeness can't.
     """
     checkpoint = reader.last_checkpoint()
-    size = reader.head().size
-    end = size if end is None else min(end, size)
+    end = reader.head().size
     start = min(start, end)
     before = Frontier()
     if query is None:
@@ -150,8 +147,3 @@ def _parse(number: int, line: bytes) -> tuple[int, bytes, bytes]:
         except binascii.Error as error:
             raise ExportError(f"line {number}: the body is not base64") from error
     return int(index), bytes.fromhex(leaf.decode()), body
-
-
-def rows_of(reader: AuditReader, query: Query | None) -> Iterator[Row]:
-    """Yield the rows that `query` matches, oldest first."""
-    return (row for row in reader.rows() if query is None or query.matches(row))

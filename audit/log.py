@@ -10,7 +10,8 @@ from queue import Empty
 from typing import Final
 
 from audit import record
-from audit.committer import Committer, Entry, Signal
+from audit.batch import Entry, Signal
+from audit.committer import Committer
 from audit.note import Signer
 from audit.receipt import Receipt
 from audit.record import Record
@@ -71,7 +72,8 @@ class AuditLog:
         self._thread: threading.Thread | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._flush: asyncio.TimerHandle | None = None
-        self._stalled: str | None = None
+        self._stalled: float | None = None
+        self._stall_text = f"the audit store has not answered for {stall_s:g} s"
         self._closed = False
         self._dropped = 0
 
@@ -90,9 +92,9 @@ class AuditLog:
             daemon=True,
         )
         self._thread.start()
-        with_limit = loop.call_later(self._stall_s, self._give_up_starting, started)
+        limit = loop.call_later(self._stall_s, self._give_up_starting, started)
         await started.wait()
-        with_limit.cancel()
+        limit.cancel()
 
     async def append(self, entry: Record) -> Receipt:
         """Return once `entry` is durable; raises AuditUnavailableError where it is not, as far as is known.
@@ -102,8 +104,8 @@ class AuditLog:
         """
         if self._closed or self._thread is None:
             raise AuditUnavailableError("the audit log is closed")
-        if self._stalled is not None:
-            raise AuditUnavailableError(self._stalled)
+        if self._stalled is not None and self._is_stalled():
+            raise AuditUnavailableError(self._stall_text)
         if self._queue.qsize() >= self._max_waiting:
             raise AuditUnavailableError(f"the audit log is behind by {self._max_waiting} records")
         future: asyncio.Future[Receipt] = self._loop.create_future()
@@ -148,7 +150,7 @@ class AuditLog:
     @property
     def problem(self) -> str | None:
         """Why nothing can be recorded now, None while all is well."""
-        return self._stalled or self._committer.problem
+        return self._stall_text if self._is_stalled() else self._committer.problem
 
     @property
     def counters(self) -> LogCounters:
@@ -172,9 +174,6 @@ class AuditLog:
             logger.debug("the event loop ended before the audit log was closed")
 
     def _resolve(self, entries: Sequence[Entry], rows: Sequence[Row]) -> None:
-        if self._stalled is not None:
-            logger.warning("the audit store answers again")
-            self._stalled = None
         for (entry, future), row in zip(entries, rows, strict=True):
             if future is None:
                 continue
@@ -184,7 +183,6 @@ class AuditLog:
                 future.set_result(Receipt(row.index, row.leaf))
 
     def _reject(self, entries: Sequence[Entry], error: AuditUnavailableError) -> None:
-        self._stalled = None
         for _, future in entries:
             if future is not None and not future.done():
                 future.set_exception(type(error)(str(error)))
@@ -212,21 +210,29 @@ class AuditLog:
 
     def _check_stall(self) -> None:
         self._watch = None
-        committer = self._committer
-        waiting = committer.busy_with
-        if not waiting and self._queue.empty():
+        began = self._committer.busy_since
+        if began is None and self._queue.empty():
             return
-        left_s = committer.busy_since + self._stall_s - time.monotonic()
-        if not waiting or left_s > 0:
-            self._watch = self._loop.call_later(max(left_s, 0.01), self._check_stall)
+        left_s = self._stall_s if began is None else began + self._stall_s - time.monotonic()
+        if began is None or left_s > 0:
+            self._watch = self._loop.call_later(left_s, self._check_stall)
             return
-        self._stall([*waiting, *self._drain()])
+        self._stall(began, [*self._committer.busy_with, *self._drain()])
 
-    def _stall(self, waiting: Sequence[Entry]) -> None:
-        text = f"the audit store has not answered for {self._stall_s:g} s"
-        logger.error("%s, nothing is forwarded", text)
-        self._reject(waiting, AuditUnavailableError(text))
-        self._stalled = text
+    def _stall(self, began: float, waiting: Sequence[Entry]) -> None:
+        logger.error("%s, nothing is forwarded", self._stall_text)
+        self._stalled = began
+        self._reject(waiting, AuditUnavailableError(self._stall_text))
+
+    def _is_stalled(self) -> bool:
+        """Whether the write that did not answer in time is still going on."""
+        if self._stalled is None:
+            return False
+        if self._committer.busy_since == self._stalled:
+            return True
+        logger.warning("the audit store answers again")
+        self._stalled = None
+        return False
 
     def _drain(self) -> list[Entry]:
         """Take what callers wait for out of the queue; it was never handed to the store."""
@@ -243,6 +249,7 @@ class AuditLog:
         return waiting
 
     def _give_up_starting(self, started: asyncio.Event) -> None:
-        if not started.is_set():
-            self._stall([])
+        began = self._committer.busy_since
+        if began is not None and not started.is_set():
+            self._stall(began, [])
             started.set()

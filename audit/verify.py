@@ -12,7 +12,7 @@ from audit.checkpoint import Checkpoint, open_checkpoint
 from audit.merkle import Frontier
 from audit.note import NoteError, Verifier
 from audit.record import columns
-from audit.store import Head, Row
+from audit.store import AuditReader, Head, Row
 
 MAX_FINDINGS: Final = 100
 _TREE_STEP: Final = 1024
@@ -55,6 +55,21 @@ class VerifyReport:
         return min((finding.index for finding in self.findings if finding.index is not None), default=None)
 
 
+def verify_store(
+    reader: AuditReader,
+    *,
+    verifier: Verifier,
+    checkpoint: bytes | None = None,
+    receipts: Mapping[int, bytes] | None = None,
+) -> VerifyReport:
+    """Verify what a store holds now, against its own newest checkpoint or one that somebody kept."""
+    own = reader.last_checkpoint()  # before the head: a checkpoint never covers more than a later head
+    head = reader.head()
+    return verify_log(
+        reader.rows(0, head.size), verifier=verifier, checkpoint=checkpoint or own, head=head, receipts=receipts
+    )
+
+
 def verify_log(
     rows: Iterable[Row],
     *,
@@ -89,8 +104,10 @@ class Chain:
         tree: Frontier | None = None,
         receipts: Mapping[int, bytes] | None = None,
         covers_all: bool = True,
+        end: int | None = None,
     ) -> None:
         self._tree = tree or Frontier()
+        self._end = end
         self._next = self._start = self._tree.size
         self._receipts = dict(receipts or {})
         self._covers_all = covers_all
@@ -152,17 +169,22 @@ class Chain:
     def report(self) -> VerifyReport:
         """End the verification."""
         self._grow()
-        signed = self._signed
+        signed, covered = self._signed, 0
         if not self._covers_all:
-            signed = None
+            pass
+        elif self._end is not None and self._next < self._end:
+            self._misplaced(self._end)
         elif signed is not None and signed.size > self._next:
             text = f"{signed.size} records were signed, only {self._next} are there: the rest was removed"
             self.find(self._next, "missing", text)
-        elif signed is None and self._next and not self._findings:
-            self.find(None, "unsigned", "there is no checkpoint: nothing proves that the log was not written anew")
+        elif signed is not None and signed.size >= self._start:
+            covered = signed.size - self._start
+        elif self._next and not self._findings:
+            self.find(
+                None, "unsigned", "no checkpoint covers these records: nothing proves that they are the first ones"
+            )
         for index in sorted(self._receipts):
             self.find(index, "receipt", f"record {index}, for which a receipt was given, is not there")
-        covered = 0 if signed is None else max(0, min(signed.size, self._next) - self._start)
         return VerifyReport(self._records, self._tree.root, covered, tuple(self._findings), self._count)
 
     def _open(self, verifier: Verifier, checkpoint: bytes | None) -> Checkpoint | None:

@@ -26,7 +26,7 @@ from adapters.backend_settings import BackendSettings
 from gateway.config_file import ConfigError, ConfigFile, Finding, Location, read_config_file
 from gateway.loopback import is_confidential
 from gateway.settings_checks import absolute, clashes, missing_inputs
-from gateway.settings_errors import Schema, in_file, message_for
+from gateway.settings_errors import Schema, follows_from_another, in_file, message_for
 from identity.provider_settings import ProviderSettings
 
 Adapters = Mapping[str, type[BackendSettings]]
@@ -76,9 +76,12 @@ def _by_adapter(value: object, handler: ValidatorFunctionWrapHandler, info: Vali
     """Check a backend's entry with the settings of the adapter that it names."""
     adapters: Adapters = (info.context or {}).get("adapters", {})
     chosen = adapters.get(str(value.get("adapter"))) if isinstance(value, dict) else None
-    if chosen is None:
-        return handler(value)  # type: ignore[no-any-return]
-    return chosen.model_validate(value)
+    if chosen is not None:
+        return chosen.model_validate(value)
+    if isinstance(value, dict):
+        # Which further keys it may have is not known without its adapter.
+        value = {key: inner for key, inner in value.items() if key in BackendSettings.model_fields}
+    return handler(value)  # type: ignore[no-any-return]
 
 
 class _Part(BaseModel):
@@ -155,7 +158,8 @@ def load_settings(path: Path, adapters: Adapters, *, check_inputs: bool = True) 
     except ValidationError as error:
         for details in error.errors(include_url=False, include_context=False, include_input=False):
             location = in_file(details["loc"], data)
-            problems.setdefault(location, message_for(details, location, data, schema))
+            if not follows_from_another(details, location, data):
+                problems.setdefault(location, message_for(details, location, data, schema))
     if check_inputs:
         for location, message in missing_inputs(data, schema, base):
             problems.setdefault(location, message)
@@ -171,8 +175,9 @@ def settings_schema(adapters: Adapters) -> Schema:
     definitions: dict[str, Any] = combined["$defs"]
     for name, model in adapters.items():
         reference = references[(model, "validation")]["$ref"]
-        properties = definitions[reference.rpartition("/")[2]]["properties"]
-        properties["adapter"] = {"const": name, "title": "Adapter", "type": "string"}
+        definition = definitions[reference.rpartition("/")[2]]
+        definition["properties"]["adapter"] = {"const": name, "title": "Adapter", "type": "string"}
+        definition["required"] = sorted({*definition["required"], "adapter"})
     top: Schema = definitions.pop(references[(Settings, "validation")]["$ref"].rpartition("/")[2])
     entries = [references[(model, "validation")] for model in adapters.values()]
     top["properties"]["backends"]["items"] = {"oneOf": entries}

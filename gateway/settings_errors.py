@@ -56,6 +56,13 @@ def in_file(location: Location, data: object) -> Location:
     return tuple(kept)
 
 
+def follows_from_another(error: ErrorDetails, location: Location, data: object) -> bool:
+    """Whether an error only repeats others: pydantic calls a list too short when every item in it is wrong."""
+    for part in location:
+        data = _child(data, part)
+    return error["type"] == "too_short" and bool(data)
+
+
 def message_for(error: ErrorDetails, location: Location, data: object, schema: Schema) -> str:
     """Return one sentence for a pydantic error; it never holds the value, which could be a secret."""
     kind = error["type"]

@@ -29,6 +29,7 @@ from identity.directory import EMPTY_DIRECTORY, Directory, EmailAccount, Person,
 _PERSON_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _STRING_TAG = "tag:yaml.org,2002:str"
+_MAP_TAG = "tag:yaml.org,2002:map"
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 
 
@@ -150,8 +151,8 @@ class _Reader:
         self, node: Node, what: str, allowed: tuple[str, ...] | None = None
     ) -> Iterator[tuple[ScalarNode, Node]]:
         """Yield the well-formed members of a mapping; notes everything else, repeated keys with both lines."""
-        if not isinstance(node, MappingNode):
-            self._wrong(node, f"{what} must be a mapping")
+        if not isinstance(node, MappingNode) or node.tag != _MAP_TAG:
+            self._wrong(node, f"{what} must be a plain mapping")
             return
         seen: dict[str, int] = {}
         for key, value in node.value:

@@ -32,7 +32,7 @@ class ProviderSettings(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     issuer: str
-    audiences: Annotated[tuple[Text, ...], Field(min_length=1)]
+    audiences: tuple[Text, ...]
     client_id: Text | None = None
     client_secret_file: Path | None = None
     client_secret_env: Text | None = None
@@ -41,7 +41,7 @@ class ProviderSettings(BaseModel):
     username_claim: Text = "sub"
     groups_claim: Text | None = None
     email_domains: tuple[Domain, ...] = ()
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
+    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256")
     accept_id_tokens: bool = False
     leeway_s: Annotated[int, Field(ge=0, le=300)] = 60
     ca_file: Path | None = None
@@ -60,6 +60,14 @@ class ProviderSettings(BaseModel):
         if reason is not None:
             raise ValueError(reason)
         return issuer
+
+    @field_validator("audiences", "algorithms")
+    @classmethod
+    def _at_least_one(cls, items: tuple[str, ...]) -> tuple[str, ...]:
+        # Not a length constraint: that would add a second, misleading error to each wrong item.
+        if not items:
+            raise ValueError("must hold at least one: an empty list would accept no token")
+        return items
 
     @field_validator("scopes")
     @classmethod

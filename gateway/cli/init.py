@@ -4,6 +4,7 @@
 # What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from gateway.cli.output import CommandError, Format, FormatOption, print_json, print_text
 
 STARTER = Path(__file__).with_name("starter")
+_ORIGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _ORIGIN = "gateway.example.com/audit"
 _KEY = Path("var/audit.key")
 _VERIFIER_KEY = Path("var/audit.pub")
@@ -31,9 +33,11 @@ def init(
 
     The policy becomes a git repository with one commit, where git is installed and DIR is in no repository yet.
     """
-    from audit.note import NoteError, Signer, SigningKeyError
+    from audit.note import Signer, SigningKeyError
     from gateway.app import create_audit_store
 
+    if not _ORIGIN_NAME.fullmatch(origin):
+        raise CommandError("--origin: use letters, digits, `.`, `_`, `/` and `-`, as in gateway.example.com/audit")
     templates = dict(_templates(origin))
     made = [*templates, _KEY, _VERIFIER_KEY, _DATABASE]
     _refuse_existing(directory, made)
@@ -44,8 +48,6 @@ def init(
         signer = Signer.create(origin, directory / _KEY)
         _write_new(directory / _VERIFIER_KEY, signer.verifier.key + "\n")
         create_audit_store(f"sqlite:///{(directory / _DATABASE).absolute()}")
-    except NoteError as error:
-        raise CommandError(f"--origin: {error}") from error
     except SigningKeyError as error:
         raise CommandError(str(error)) from error
     except OSError as error:

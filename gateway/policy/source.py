@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.policy.bundle import load_bundle
@@ -28,12 +28,10 @@ class PolicySource:
         *,
         poll_s: float = _POLL_S,
         settle_s: float = _SETTLE_S,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._path = path
         self._poll_s = poll_s
         self._settle_s = settle_s
-        self._sleep = sleep
         self._engine: PolicyEngine | None = None
         self._seen: object = None
         self._problem: str | None = None
@@ -74,7 +72,7 @@ class PolicySource:
         Polling needs no system service and sees every kind of change: edits, git, symlink swaps, mounted volumes.
         """
         while True:
-            await self._sleep(self._poll_s)
+            await asyncio.sleep(self._poll_s)
             if await asyncio.to_thread(self._state) != self._seen:
                 engine = await self._reload()
                 if engine is not None:
@@ -105,7 +103,7 @@ class PolicySource:
         """Wait until two looks in a row see the same files and git is not in the midst of changing them."""
         state = await asyncio.to_thread(self._state)
         for _ in range(_MAX_TRIES):
-            await self._sleep(self._settle_s)
+            await asyncio.sleep(self._settle_s)
             again = await asyncio.to_thread(self._state)
             if again == state and not await asyncio.to_thread(checkout_in_progress, self._path):
                 break

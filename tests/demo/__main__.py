@@ -1,7 +1,7 @@
 """`python -m tests.demo`: Portcullis between real people's tools and real backends, told step by step.
 
-With `--once` it stops after the last step. Exit code 0: every step's answer was as told; 1: one differed, or a part did not
-start. Everything that was started is stopped at the end, whatever the end is.
+With `--once` it stops after the last step. Exit code 0: every step's answer was as told; 1: one differed, or a part
+did not start. Everything that was started is stopped at the end, whatever the end is.
 """
 
 import argparse
@@ -73,7 +73,9 @@ def _stay(console: Console, world: World) -> None:
         token = subprocess.run(
             ["portcullis", "token"], env=variables, capture_output=True, text=True, check=True
         ).stdout.strip()
-        console.print(f"\nTo type as [bold]{person}[/], every command above: [cyan]bash --rcfile {shell}", soft_wrap=True)
+        console.print(
+            f"\nTo type as [bold]{person}[/], every command above: [cyan]bash --rcfile {shell}", soft_wrap=True
+        )
         console.print(f"[dim]{person}'s token:[/] {token}", soft_wrap=True)
     console.print(f"\nThe policy: {world.root / 'policies'}; the logs: {world.root / 'logs'}", soft_wrap=True)
     console.print("[bold]Press Ctrl-C to stop everything.")

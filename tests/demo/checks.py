@@ -1,5 +1,6 @@
 """What the answers of the demo's story must be; every check raises DiffersError saying what differed."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +18,6 @@ def printed(*parts: str, code: int = 0, without: tuple[str, ...] = ()) -> Check:
         text = " ".join(f"{answer.out} {answer.err}".split())
         holds("what it printed", text, *parts)
         lacks("what it printed", text, *without)
-
-    return check
-
-
-def both(first: Check, second: Check) -> Check:
-    """Both checks hold."""
-
-    def check(answer: Answer) -> None:
-        first(answer)
-        second(answer)
 
     return check
 
@@ -105,6 +96,29 @@ def builds(*results: int) -> Check:
         listed = response.json()["builds"]
         same("the finished builds' results", [b["results"] for b in listed if b["complete"]], list(results))
         same("the number of builds", len(listed), len(results))
+
+    return check
+
+
+def keeping(kept: list[str], phrase: str) -> Check:
+    """The command prints `phrase` and a number once; the number is put into `kept` for a later check."""
+
+    def check(answer: Answer) -> None:
+        exit_code(answer, 0)
+        numbers = re.findall(re.escape(phrase) + r"([0-9]+)", answer.out)
+        same(f"how often it printed {phrase!r}", len(numbers), 1)
+        kept[:] = numbers
+
+    return check
+
+
+def finds(altered: list[str]) -> Check:
+    """`audit verify` fails and names the one record that was altered."""
+
+    def check(answer: Answer) -> None:
+        exit_code(answer, 1)
+        named = set(re.findall(r"record ([0-9]+)", answer.out + answer.err))
+        same("the records that it names", named, set(altered))
 
     return check
 

@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from tests.demo.answer import Answer, DiffersError, HttpAnswer
+from tests.demo.answer import Answer, DiffersError
 
 _SHOWN_HEADERS = ("content-type", "www-authenticate", "portcullis-request-id", "portcullis-receipt")
 
@@ -68,7 +68,7 @@ class Runner:
         if command.within_s:
             self._console.print(f"  [dim](typed again until it is so, at most {command.within_s:.0f} s)")
         answer, difference = self._answer(command)
-        self._show(answer)
+        self._show(answer, command.shown_lines)
         if difference:
             self._console.print("  [bold red]✘ not as told\n")
             raise StepFailedError(f"{step}, the command\n  {command.line}\n{difference}")
@@ -78,14 +78,10 @@ class Runner:
         end = time.monotonic() + command.within_s
         while True:
             answer = self._type(command)
-            try:
-                command.check(answer)
-            except DiffersError as difference:
-                if time.monotonic() >= end:
-                    return answer, difference
-                time.sleep(0.2)
-            else:
-                return answer, None
+            difference = _difference(command, answer)
+            if difference is None or time.monotonic() >= end:
+                return answer, difference
+            time.sleep(0.2)
 
     def _type(self, command: Command) -> Answer:
         try:
@@ -104,29 +100,38 @@ class Runner:
             return Answer(124, "", "it did not end within 60 s")
         return Answer(done.returncode, done.stdout, done.stderr)
 
-    def _show(self, answer: Answer) -> None:
-        self._show_text(answer.err)
+    def _show(self, answer: Answer, lines: int) -> None:
+        self._show_text(answer.err, lines)
         if answer.out.startswith("HTTP/"):
-            self._show_http(answer.http())
+            response = answer.http()
+            head = [f"HTTP {response.status}"]
+            head += [f"{name}: {response.headers[name]}" for name in _SHOWN_HEADERS if name in response.headers]
+            self._console.print(Padding(Text("\n".join(head), style="yellow"), (0, 4)))
+            self._show_text(response.body, lines)
         else:
-            self._show_text(answer.out)
+            self._show_text(answer.out, lines)
 
-    def _show_http(self, answer: HttpAnswer) -> None:
-        lines = [f"HTTP {answer.status}"]
-        lines += [f"{name}: {answer.headers[name]}" for name in _SHOWN_HEADERS if name in answer.headers]
-        self._console.print(Padding(Text("\n".join(lines), style="yellow"), (0, 4)))
-        self._show_text(answer.body)
-
-    def _show_text(self, text: str) -> None:
+    def _show_text(self, text: str, lines: int) -> None:
         if not text.strip():
             return
         try:
             shown = JSON(text, indent=2).text
             shown.no_wrap = False
         except ValueError:
-            shown = Text(text.rstrip())
-        lines = shown.split("\n")
-        if len(lines) > _SHOWN_LINES:
-            left_out = len(lines) - _SHOWN_LINES
-            shown = Text("\n").join([*lines[:_SHOWN_LINES], Text(f"… and {left_out} more lines", style="dim")])
+            shown = Text(text.strip())
+        all_lines = shown.split("\n")
+        if len(all_lines) > lines:
+            rest = Text(f"… and {len(all_lines) - lines} more lines", style="dim")
+            shown = Text("\n").join([*all_lines[:lines], rest])
         self._console.print(Padding(shown, (0, 4)))
+
+
+def _difference(command: Command, answer: Answer) -> DiffersError | None:
+    try:
+        command.check(answer)
+    except DiffersError as difference:
+        return difference
+    except (LookupError, TypeError, ValueError) as error:
+        # What a check takes apart is not there, or not of the kind it should be.
+        return DiffersError(f"the answer has another form: {error!r}; it was {answer.out[:600]!r}")
+    return None

@@ -1,31 +1,10 @@
 """The demo's story: who types what, and what the answer must be."""
 
-from tests.demo import checks
+from tests.demo import checks, commands
 from tests.demo.answer import Answer, same
 from tests.demo.checks import printed
 from tests.demo.runner import Command, Step
 from tests.demo.world import World
-
-_READYZ = "curl -s $GATEWAY/-/readyz"
-_GET = 'curl -si -H "Authorization: Bearer $(portcullis token)"'
-_LOGIN = "portcullis login --gateway $GATEWAY --provider {}"
-_AWS_ENV = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_SESSION_TOKEN=$(portcullis token)"
-_AWS = f"{_AWS_ENV} \\\n  aws --endpoint-url $GATEWAY/aws-staging"
-_LOGS = f"""{_AWS} logs filter-log-events \\
-  --log-group-name payments --query 'events[].message'"""
-_DEPLOY = f"""{_GET} -H 'Content-Type: application/json' \\
-  -d '{{"jsonrpc": "2.0", "id": 1, "method": "force", "params": {{"reason": "release 42"}}}}' \\
-  $GATEWAY/deploy-prod/api/v2/forceschedulers/payments-force"""
-_BUILDS = f"{_GET} $GATEWAY/deploy-prod/api/v2/builders/payments/builds"
-_COMMIT = "git -C policies -c user.name='Platform team' -c user.email=platform@example.com"
-_PUT_AND_GET = f"""{_AWS_ENV} python - <<'EOF'
-import boto3, os
-s3 = boto3.client("s3", endpoint_url=os.environ["GATEWAY"] + "/aws-staging")
-s3.put_object(Bucket="invoices", Key="2026/42.txt", Body=b"42 pieces of silver")
-print(s3.get_object(Bucket="invoices", Key="2026/42.txt")["Body"].read().decode())
-EOF"""
-_AUDIT = "portcullis audit {} --config gateway/portcullis.yaml"
-
 
 def story(world: World) -> list[Step]:
     """Return the steps in the order in which they are told."""
@@ -38,13 +17,13 @@ def _people(world: World) -> list[Step]:
             "Who is there",
             "Two identity providers, an AWS account, a deploy service, and the gateway in front of them: each a real "
             "server on this machine. The policy is a git repository; the gateway says which commit decides.",
-            [Command("operator", _READYZ, checks.ready(world), within_s=15)],
+            [Command("operator", commands.READYZ, checks.ready(world), within_s=15)],
         ),
         Step(
             "Alice logs in",
             "She signs in at her company's provider, in a browser. A script plays the browser's part here.",
             [
-                Command("alice", _LOGIN.format("corp"), printed("Logged in")),
+                Command("alice", commands.LOGIN.format("corp"), printed("Logged in")),
                 Command(
                     "alice",
                     "portcullis whoami",
@@ -56,20 +35,20 @@ def _people(world: World) -> list[Step]:
             "She reads the staging logs",
             "With the AWS command line as it is: the gateway is its endpoint, her token is its session token. The keys "
             "mean nothing; the gateway signs with the account's own.",
-            [Command("alice", _LOGS, printed("GET /invoices/42 200", "POST /invoices 500 disk full"))],
+            [Command("alice", commands.READ_LOGS, printed("GET /invoices/42 200", "POST /invoices 500 disk full"))],
         ),
         Step(
             "The same alice, through another provider",
             "At the partner's provider she is account a-1017. identities.yaml, reviewed like every policy file, says "
             "whose it is. The person is the same; the groups are those of the provider that spoke.",
             [
-                Command("alice", _LOGIN.format("partner"), printed("Logged in")),
+                Command("alice", commands.LOGIN.format("partner"), printed("Logged in")),
                 Command(
                     "alice",
                     "portcullis whoami",
                     printed("subject user:alice", "provider partner", "group:partner:developers"),
                 ),
-                Command("alice", _LOGIN.format("corp"), printed("Logged in")),
+                Command("alice", commands.LOGIN.format("corp"), printed("Logged in")),
             ],
         ),
         Step(
@@ -100,14 +79,14 @@ def _deploy(world: World) -> list[Step]:
             "The denial says what was asked, under which policy commit, and which role would allow it. Nothing was "
             "forwarded: Buildbot has no build.",
             [
-                Command("bob", _LOGIN.format("corp"), printed("Logged in")),
-                Command("bob", _DEPLOY, checks.denied("deploy-prod/payments", "deploy", role="role:deployer")),
+                Command("bob", commands.LOGIN.format("corp"), printed("Logged in")),
+                Command("bob", commands.DEPLOY, checks.denied("deploy-prod/payments", "deploy", role="role:deployer")),
                 Command(
                     "bob",
                     "portcullis can-i deploy deploy-prod/payments",
                     printed("denied: deploy on deploy-prod/payments", "would need role:deployer", code=1),
                 ),
-                Command("bob", _BUILDS, checks.builds()),
+                Command("bob", commands.BUILDS, checks.builds()),
             ],
         ),
         Step(
@@ -116,8 +95,8 @@ def _deploy(world: World) -> list[Step]:
             [
                 Command("platform-team", "echo 'g, user:bob, role:deployer' >> policies/rules/roles.csv", printed()),
                 Command("platform-team", "portcullis policy test policies", printed()),
-                Command("platform-team", f"{_COMMIT} commit --quiet -am 'bob deploys payments'", printed()),
-                Command("platform-team", _READYZ, checks.ready(world), within_s=15),
+                Command("platform-team", f"{commands.GIT} commit --quiet -am 'bob deploys payments'", printed()),
+                Command("platform-team", commands.READYZ, checks.ready(world), within_s=15, shown_lines=7),
             ],
         ),
         Step(
@@ -125,8 +104,8 @@ def _deploy(world: World) -> list[Step]:
             "The same command. Buildbot accepts it because the gateway put its own session in; bob never had one. The "
             "build then really runs on Buildbot's worker.",
             [
-                Command("bob", _DEPLOY, checks.build_started),
-                Command("bob", _BUILDS, checks.builds(0), within_s=30),
+                Command("bob", commands.DEPLOY, checks.build_started),
+                Command("bob", commands.BUILDS, checks.builds(0), within_s=30),
             ],
         ),
     ]
@@ -138,7 +117,7 @@ def _aws() -> list[Step]:
             "Objects in S3",
             "boto3 and `aws s3 cp` as they are. The bucket `payroll` is not for developers; why not is told in words.",
             [
-                Command("alice", _PUT_AND_GET, printed("42 pieces of silver")),
+                Command("alice", commands.PUT_AND_GET, printed("42 pieces of silver")),
                 Command(
                     "alice",
                     f"echo 'report' > report.txt; {_AWS} s3 cp report.txt s3://invoices/2026/report.txt",
@@ -146,7 +125,7 @@ def _aws() -> list[Step]:
                 ),
                 Command(
                     "alice",
-                    f"{_GET} $GATEWAY/aws-staging/payroll/2026.csv",
+                    f"{commands.GET} $GATEWAY/aws-staging/payroll/2026.csv",
                     checks.denied("aws-staging/s3/payroll/2026.csv", "s3:GetObject"),
                 ),
             ],
@@ -161,7 +140,7 @@ def _aws() -> list[Step]:
                     "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws --endpoint-url $AWS s3 ls s3://invoices",
                     printed("InvalidAccessKeyId", code=255),
                 ),
-                Command("bob", _DEPLOY.replace("$GATEWAY/deploy-prod", "$DEPLOYS"), _not_a_deployer),
+                Command("bob", commands.DEPLOY.replace("$GATEWAY/deploy-prod", "$DEPLOYS"), _not_a_deployer),
             ],
         ),
     ]
@@ -176,24 +155,58 @@ def _broken_policy(world: World) -> Step:
             Command(
                 "platform-team",
                 "echo 'p, role:developer, prod, deploy-prod/*, deploy, dney,' >> policies/rules/demo.csv\n"
-                f"{_COMMIT} commit --quiet -am 'nobody deploys on Fridays'",
+                f"{commands.GIT} commit --quiet -am 'nobody deploys on Fridays'",
                 printed(),
             ),
             Command("platform-team", "portcullis policy check policies", printed("rules/demo.csv:4", "dney", code=1)),
-            Command("operator", _READYZ, checks.last_good_policy(world, "rules/demo.csv:4"), within_s=15),
+            Command(
+                "operator", commands.READYZ, checks.last_good_policy(world, "rules/demo.csv:4"), within_s=15, shown_lines=7
+            ),
             Command(
                 "bob",
                 "portcullis can-i deploy deploy-prod/payments",
                 printed("allowed: deploy on deploy-prod/payments"),
             ),
-            Command("platform-team", f"{_COMMIT} revert --no-edit HEAD", printed("Revert")),
-            Command("operator", _READYZ, checks.ready(world), within_s=15),
+            Command("platform-team", f"{commands.GIT} revert --no-edit HEAD", printed("Revert")),
+            Command("operator", commands.READYZ, checks.ready(world), within_s=15, shown_lines=7),
         ],
     )
 
 
 def _audit(world: World) -> list[Step]:
-    return []
+    altered: list[str] = []
+    return [
+        Step(
+            "Who did what, under which rule",
+            "Every request left a record before anything was forwarded, denied ones too. Each names the person, the rule's "
+            "file and line, and the policy commit. The log's tree is signed; `verify` checks all of it.",
+            [
+                Command(
+                    "operator",
+                    commands.AUDIT.format("search") + " --actor user:bob",
+                    printed("denied", "allowed", "deploy-prod/payments", "rules/deploy.csv:5"),
+                ),
+                Command("operator", commands.AUDIT.format("verify"), printed()),
+            ],
+        ),
+        Step(
+            "A record is altered behind the gateway's back",
+            "Somebody with the database file wants bob's denied deploy to be alice's. The database's own guard stops a "
+            "plain update. Whoever owns the file can take the guard off, and put it back after; the tree still tells. This "
+            "is done to a copy, so that the demo's own log stays whole.",
+            [
+                Command("operator", commands.COPY_THE_LOG, printed()),
+                Command("operator", commands.UPDATE_THE_COPY, printed("audit_log only grows: UPDATE is refused", code=1)),
+                Command("operator", commands.FORGE_THE_COPY, checks.keeping(altered, "altered record ")),
+                Command(
+                    "operator",
+                    "PORTCULLIS_DATABASE=sqlite:///var/copy.db " + commands.AUDIT.format("verify"),
+                    checks.finds(altered),
+                ),
+                Command("operator", commands.AUDIT.format("verify"), printed()),
+            ],
+        ),
+    ]
 
 
 def _not_a_deployer(answer: Answer) -> None:

@@ -69,3 +69,11 @@ def test_an_http_answer_is_read_past_the_interim_response() -> None:
     answer = Answer(0, out, "").http()
 
     assert (answer.status, answer.headers["content-type"], answer.json()) == (403, "application/json", {"code": 1})
+
+
+def test_an_answer_of_another_form_is_a_difference_too(runner: Runner) -> None:
+    def has_a_subject(answer: Answer) -> None:
+        same("subject", answer.json()["subject"], "user:alice")
+
+    with pytest.raises(StepFailedError, match="the answer has another form"):
+        runner.tell([Step("Who", "Who is it?", [Command("alice", "echo '[]'", has_a_subject)])])

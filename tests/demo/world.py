@@ -147,7 +147,7 @@ class World:
         return self._finish(["git", "-C", str(self.root / "policies"), *identity, *arguments])
 
     def _start_gateway(self, aws_key: aws_account.AccessKey) -> None:
-        home = self.root / "gateway"; home.mkdir()  # XXX
+        home = self.root / "gateway"
         self._finish([str(_BIN / "portcullis"), "init", str(home), "--origin", "demo.example.com/audit"])
         settings = Template((_HERE / "portcullis.yaml").read_text()).substitute(
             listen=self.gateway_url.removeprefix("http://"),

@@ -22,7 +22,8 @@ import httpx
 import yaml
 
 from audit.note import Signer
-from gateway.app import create_audit_store
+from audit.store import Row
+from gateway.app import create_audit_store, open_audit_reader
 
 ORIGIN = "gateway.example.com/audit"
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"
@@ -79,6 +80,21 @@ def make_site(
 def bearer(token: str) -> dict[str, str]:
     """Return the header that carries a token."""
     return {"Authorization": f"Bearer {token}"}
+
+
+def stored_rows(site: Site) -> list[Row]:
+    """Return every row of the site's log."""
+    reader = open_audit_reader(f"sqlite:///{site.database}")
+    try:
+        return list(reader.rows())
+    finally:
+        reader.close()
+
+
+def verify(site: Site) -> "subprocess.CompletedProcess[str]":
+    """Run `portcullis audit verify` on the site's log."""
+    command = [PORTCULLIS, "audit", "verify", "--config", str(site.config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 class GatewayProcess:

@@ -22,7 +22,7 @@ AUDIENCE = "portcullis"
 class Issuer:
     """One provider with one signing key; `name` is what the gateway's configuration calls it."""
 
-    def __init__(self, name: str = "corp", algorithm: str = "RS256") -> None:
+    def __init__(self, name: str = "corp", algorithm: str = "RS256", port: int = 0) -> None:
         self.name = name
         self.algorithm = algorithm
         self.requests: list[str] = []
@@ -46,7 +46,8 @@ class Issuer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler, bind_and_activate=False)
+        self._server.server_bind()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -107,6 +108,7 @@ class Issuer:
 
     def __enter__(self) -> Self:
         """Begin to serve."""
+        self._server.server_activate()
         self._thread.start()
         return self
 

@@ -81,17 +81,18 @@ def claims(token: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(("kind", "audience"), [("access_token", "portcullis"), ("id_token", CLI_CLIENT_ID)])
 def test_a_browser_login_keeps_the_token_that_the_gateway_wants(
-    home: Path, gateway: FakeGateway, provider: OidcProvider, run: Run, kind: str, audience: str
+    home: Path, gateway: FakeGateway, provider: OidcProvider, kind: str, audience: str
 ) -> None:
     gateway.answers["/-/api/v1/login"] = 200, {"providers": [described("corp", provider, kind)]}
     done = finish(start(home, "login", "--gateway", gateway.url, browser=BROWSER))
     assert (done.code, done.out.split(";")[0]) == (0, f"Logged in at {gateway.url} through corp")
-    token = run("token").out.strip()
-    found = claims(token)
+    kept = TokenStore(home / "portcullis").load(gateway.url)
+    assert kept is not None
+    found = claims(kept.token)
     assert (found["iss"], found["sub"], found["aud"]) == (provider.issuer, "alice", audience)
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "EdDSA", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["PS256", "EdDSA"])
 def test_an_id_token_of_every_signature_kind_is_checked_and_kept(
     home: Path, fake_gateway: FakeGateway, algorithm: str
 ) -> None:
@@ -122,7 +123,7 @@ def test_an_answer_of_another_login_never_gives_a_token(
     home: Path, gateway: FakeGateway, provider: OidcProvider, change: dict[str, str]
 ) -> None:
     """SECURITY-CASES 25: a wrong state is not even heard; a wrong issuer (RFC 9207) or code ends the login."""
-    process = start(home, "login", "--gateway", gateway.url, "--no-browser", "--timeout", "2")
+    process = start(home, "login", "--gateway", gateway.url, "--no-browser", "--timeout", "1")
     address = login_address(process)
     redirect = parse_qs(urlsplit(address).query)["redirect_uri"][0]
     with httpx.Client(trust_env=False) as browser:
@@ -182,7 +183,6 @@ def test_an_id_token_made_for_another_nonce_is_refused(
 
 
 def test_the_login_is_kept_for_its_owner_alone(home: Path, gateway: FakeGateway) -> None:
-    os.umask(os.umask(0))
     done = finish(start(home, "login", "--gateway", gateway.url, browser=BROWSER))
     assert done.code == 0
     (kept,) = home.rglob("login-*")

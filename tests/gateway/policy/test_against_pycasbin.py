@@ -1,7 +1,7 @@
 """The index, our own use of pycasbin, and stock pycasbin give one answer: the verdict and the row."""
 
 import tempfile
-from pathlib import Path
+from itertools import pairwise
 
 import casbin
 from casbin.persist.adapter import load_policy_line
@@ -146,7 +146,7 @@ def test_a_role_path_leads_along_links_from_the_subject_to_the_rules_own(rules: 
     links = {row.fields for row in reader.links} | {(request.subject, group) for group in request.groups}
     path = decision.role_path
     assert path[0] == request.subject
-    assert all(pair in links for pair in zip(path, path[1:], strict=False))
+    assert all(pair in links for pair in pairwise(path))
     if decision.rule is not None:
         assert path[-1] == split_row(decision.rule.text)[1]
 

@@ -15,9 +15,7 @@ from gateway.policy.findings import BundleError, Finding
 from tests.gateway.policy.bundles import SHIPPED, SHIPPED_MODEL, problems, write_bundle
 
 RULE = "p, user:a, prod, logs/**, read, allow,\n"
-CASE = (
-    "- {subject: 'user:a', environment: prod, resource: logs/x, action: read, expect: allow}\n"
-)
+CASE = "- {subject: 'user:a', environment: prod, resource: logs/x, action: read, expect: allow}\n"
 
 
 def test_a_missing_directory_or_model_is_told(tmp_path: Path) -> None:
@@ -74,7 +72,7 @@ def _pipe(root: Path) -> None:
         (_link_out, "is a symlink that leaves the bundle's directory"),
         (_dangle, "cannot be read: No such file"),
         (_loop, "cannot be read: "),
-        (_folder, "is not a regular file"),
+        (_folder, "cannot be read: Is a directory"),
         (_pipe, "is not a regular file"),
     ],
 )

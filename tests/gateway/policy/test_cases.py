@@ -37,7 +37,11 @@ def test_a_case_that_holds_passes(tmp_path: Path) -> None:
     [
         ("expect: allow", "expect: deny", "expected deny, got allow by rules/a.csv:1"),
         ("acr: gold, ", "", "expected allow, got deny by no rule"),
-        ("expect: allow", "expect: allow\n  rule: rules/a.csv:7", "expected allow by rules/a.csv:7, got it by rules/a.csv:1"),
+        (
+            "expect: allow",
+            "expect: allow\n  rule: rules/a.csv:7",
+            "expected allow by rules/a.csv:7, got it by rules/a.csv:1",
+        ),
         ("expect: allow", "expect: allow\n  rule: rules/a.csv:1", None),
     ],
 )

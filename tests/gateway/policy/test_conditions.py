@@ -163,7 +163,23 @@ def test_times_are_whole_seconds_of_utc() -> None:
     assert parse_timestamp("1970-01-01T00:00:59Z") == 59
 
 
-_WORDS = ["and", "or", "not", "in", "(", ")", ",", "==", "<", "'a'", "'10.0.0.0/8'", "5", "until", "source_in", *CONTEXT_KEYS]
+_WORDS = [
+    "and",
+    "or",
+    "not",
+    "in",
+    "(",
+    ")",
+    ",",
+    "==",
+    "<",
+    "'a'",
+    "'10.0.0.0/8'",
+    "5",
+    "until",
+    "source_in",
+    *CONTEXT_KEYS,
+]
 _VALUES = st.one_of(st.text(max_size=3), st.integers(), st.booleans(), st.lists(st.text(max_size=2)).map(tuple))
 
 

@@ -107,7 +107,24 @@ def test_an_environment_matches_by_name_or_any() -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "/a", "a/", "a//b", "a/**/b", "**/a", "a**", "a/b**", "a/***", "a/../b", "a/.", "a/[bc]", "a/b?", "a/{id}", "a\\b", 'a"'],
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "a/**/b",
+        "**/a",
+        "a**",
+        "a/b**",
+        "a/***",
+        "a/../b",
+        "a/.",
+        "a/[bc]",
+        "a/b?",
+        "a/{id}",
+        "a\\b",
+        'a"',
+    ],
 )
 def test_a_malformed_resource_pattern_is_refused(pattern: str) -> None:
     assert resource_problem(pattern) is not None

@@ -49,7 +49,11 @@ def test_a_marker_inside_another_comment_is_no_marker() -> None:
         ("[matchers]", "[matcher]", "model.conf:7: unknown section [matcher]"),
         ("m = r.sub", "mm = r.sub", "model.conf:8: 'mm' does not belong in this section"),
         ("m = r.sub", "m = true\nm = r.sub", "model.conf:9: 'm' is already defined in line 8"),
-        ("e = some(where (p.eft == allow))", "e = some(where (p.eft==allow))", "model.conf:6: unsupported policy effect"),
+        (
+            "e = some(where (p.eft == allow))",
+            "e = some(where (p.eft==allow))",
+            "model.conf:6: unsupported policy effect",
+        ),
         ("e = some(where (p.eft == allow))", "", "model.conf: has no `e = ...` in [policy_effect]"),
         ("r = sub, obj, act", "r = sub, obj, act, colour", "model.conf:2: a request has no 'colour'"),
         ("r = sub, obj, act", "r = sub, sub, act", "model.conf:2: the names in `r` must be distinct"),
@@ -63,7 +67,11 @@ def test_a_marker_inside_another_comment_is_no_marker() -> None:
         ("m = r.sub", "m = \\\n\nr.sub", "model.conf:9: a line that ends in \\"),
         ("[matchers]", "[role_definition]\ng = _\n[matchers]", "model.conf:8: a role definition is"),
         ("[matchers]", "[role_definition]\ng = _, _, (_, _)\n[matchers]", "model.conf:8: conditional roles"),
-        ("e = some(where (p.eft == allow))", "e = subjectPriority(p.eft) || deny", "model.conf:6: subjectPriority needs"),
+        (
+            "e = some(where (p.eft == allow))",
+            "e = subjectPriority(p.eft) || deny",
+            "model.conf:6: subjectPriority needs",
+        ),
         ("[matchers]", "[matchers]\x1b", "model.conf:7: has control or invisible characters"),
     ],
 )
@@ -80,7 +88,9 @@ def test_only_the_shipped_model_is_taken_for_it() -> None:
     assert not parse_model(SHIPPED_MODEL.replace("r.env, p.env", "r.env, r.env")).is_shipped
 
 
-@pytest.mark.parametrize("text", [SHIPPED_MODEL, ACL, ACL.replace("m = r.sub == p.sub &&", "m = r.sub == p.sub \\\n &&")])
+@pytest.mark.parametrize(
+    "text", [SHIPPED_MODEL, ACL, ACL.replace("m = r.sub == p.sub &&", "m = r.sub == p.sub \\\n &&")]
+)
 def test_a_model_is_read_as_pycasbin_reads_it(text: str) -> None:
     ours: PolicyModel = parse_model(text)
     stock = casbin.Enforcer.new_model(text=text)

@@ -1,6 +1,7 @@
 """Role links: no cycles, no chain that would be cut short, and one shortest path to each role."""
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,15 @@ def test_a_cycle_is_refused_with_the_row_that_closes_it(tmp_path: Path, links: s
 
 def test_every_cycle_is_told(tmp_path: Path) -> None:
     links = "g, role:a, role:b\ng, role:b, role:a\ng, role:c, role:d\ng, role:d, role:c"
-    assert [line.split(": ")[0] for line in problems(write_bundle(tmp_path, links))] == ["rules/a.csv:2", "rules/a.csv:4"]
+    assert [line.split(": ")[0] for line in problems(write_bundle(tmp_path, links))] == [
+        "rules/a.csv:2",
+        "rules/a.csv:4",
+    ]
 
 
 def _chain(links: int) -> str:
     names = ["user:x", *(f"role:r{number}" for number in range(links))]
-    return "\n".join(f"g, {member}, {role}" for member, role in zip(names, names[1:], strict=False))
+    return "\n".join(f"g, {member}, {role}" for member, role in pairwise(names))
 
 
 def test_a_chain_that_pycasbin_would_cut_short_is_refused(tmp_path: Path) -> None:
@@ -50,7 +54,9 @@ def test_the_deepest_chain_still_applies_behind_a_group(tmp_path: Path) -> None:
 
 
 def test_the_path_is_the_shortest_and_earlier_rows_win() -> None:
-    graph = RoleGraph([("u", "a"), ("u", "b"), ("a", "t"), ("b", "t"), ("b", "c"), ("c", "d"), ("g1", "d"), ("g2", "d")])
+    graph = RoleGraph(
+        [("u", "a"), ("u", "b"), ("a", "t"), ("b", "t"), ("b", "c"), ("c", "d"), ("g1", "d"), ("g2", "d")]
+    )
     assert graph.path("u", (), "t") == ("u", "a", "t")
     assert graph.path("u", ("g2", "g1"), "d") == ("u", "g2", "d")
     assert graph.path("u", ("g1",), "u") == ("u",)

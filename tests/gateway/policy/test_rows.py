@@ -73,7 +73,10 @@ def test_a_bad_row_refuses_the_bundle(tmp_path: Path, row: str, message: str) ->
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     root = write_bundle(tmp_path, "p, x, prod, /a, read, dney,\nq\n")
     (root / "rules" / "b.csv").write_text("g, user:a, nobody\n")
-    assert [line.split(": ")[0] for line in problems(root)] == ["rules/a.csv:1"] * 3 + ["rules/a.csv:2", "rules/b.csv:1"]
+    assert [line.split(": ")[0] for line in problems(root)] == ["rules/a.csv:1"] * 3 + [
+        "rules/a.csv:2",
+        "rules/b.csv:1",
+    ]
 
 
 def test_rows_keep_the_order_of_file_names_and_lines(tmp_path: Path) -> None:
@@ -94,7 +97,9 @@ def test_a_condition_keeps_the_commas_inside_its_brackets(tmp_path: Path) -> Non
     assert load_bundle(root).rules[0].fields[-1] == when
 
 
-@pytest.mark.parametrize("subject", ["user:o'brien@example.com", "group:corp:Domain Users (EU)", "workload:ci:repo:a/b"])
+@pytest.mark.parametrize(
+    "subject", ["user:o'brien@example.com", "group:corp:Domain Users (EU)", "workload:ci:repo:a/b"]
+)
 def test_subjects_may_be_what_providers_call_people_and_groups(tmp_path: Path, subject: str) -> None:
     assert problems(write_bundle(tmp_path, f"g, {subject}, role:dev\n")) == []
 

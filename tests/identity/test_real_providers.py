@@ -1,0 +1,134 @@
+"""Two certified providers with different issuers and key types, over real HTTP."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
+from identity.directory import Directory, Person
+from identity.federation import Federation
+from identity.provider_settings import ProviderSettings
+from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, OidcProvider
+
+
+def _settings(name: str, provider: OidcProvider, **changes: Any) -> ProviderSettings:
+    fields = {
+        "name": name,
+        "issuer": provider.issuer,
+        "audiences": [AUDIENCE],
+        "cli_client_id": CLI_CLIENT_ID,
+        "groups_claim": "groups",
+    }
+    return ProviderSettings.model_validate(fields | changes)
+
+
+@pytest.fixture(scope="module")
+def corp() -> Iterator[OidcProvider]:
+    with OidcProvider("RS256", kid="shared") as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def partner() -> Iterator[OidcProvider]:
+    with OidcProvider("ES256", kid="shared") as provider:
+        yield provider
+
+
+def test_people_of_two_providers_are_known_by_real_logins(corp: OidcProvider, partner: OidcProvider) -> None:
+    directory = Directory(
+        by_subject={("corp", "alice"): Person("alice")}, by_email={("partner", "alice@example.com"): Person("alice")}
+    )
+
+    async def story() -> None:
+        settings = [_settings("corp", corp), _settings("partner", partner, email_domains=["example.com"])]
+        federation = Federation(settings, directory)
+        await federation.start()
+        await federation.first_attempts()
+        assert [status.detail for status in federation.status()] == ["ok", "ok"]
+        first = await federation.authenticate(corp.tokens("alice").access_token.encode())
+        second = await federation.authenticate(partner.tokens("alice").access_token.encode())
+        assert first.subject == second.subject == "user:alice"
+        assert first.groups == ("group:corp:dev", "group:corp:on-call")
+        assert second.issuer == partner.issuer
+        bob = await federation.authenticate(partner.tokens("bob").access_token.encode())
+        assert bob.subject == "user:partner:bob"
+        workload = await federation.authenticate(corp.workload_token().encode())
+        assert workload.subject == "user:corp:ci"
+        await federation.close()
+
+    asyncio.run(story())
+
+
+def test_an_id_token_of_a_real_login_is_accepted_only_on_purpose(corp: OidcProvider) -> None:
+    """SECURITY-CASES 19: also where the gateway's audience is the client's own id."""
+    id_token = corp.tokens("alice").id_token.encode()
+
+    async def verdict(**changes: Any) -> str:
+        federation = Federation([_settings("corp", corp, **changes)])
+        await federation.start()
+        await federation.first_attempts()
+        try:
+            return (await federation.authenticate(id_token)).subject
+        except InvalidCredentialError as error:
+            return error.code
+        finally:
+            await federation.close()
+
+    assert asyncio.run(verdict()) == "wrong_audience"
+    assert asyncio.run(verdict(audiences=[CLI_CLIENT_ID])) == "id_token_not_accepted"
+    assert asyncio.run(verdict(audiences=[CLI_CLIENT_ID], accept_id_tokens=True)) == "user:corp:alice"
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "EdDSA", "Ed25519"])
+def test_the_other_algorithms_of_real_providers_are_understood(algorithm: Any) -> None:
+    with OidcProvider(algorithm) as provider:
+        token = provider.tokens("bob").access_token.encode()
+
+        async def story() -> None:
+            federation = Federation([_settings("corp", provider, algorithms=[algorithm])])
+            await federation.start()
+            await federation.first_attempts()
+            assert (await federation.authenticate(token)).subject == "user:corp:bob"
+            await federation.close()
+
+        asyncio.run(story())
+
+
+def test_rotation_outage_and_return_of_a_real_provider() -> None:
+    """SECURITY-CASES 22."""
+    with OidcProvider("ES256") as provider:
+
+        async def story() -> None:
+            federation = Federation([_settings("corp", provider, jwks_min_interval_s=1)])
+            await federation.start()
+            await federation.first_attempts()
+            old = provider.tokens("alice").access_token.encode()
+            await federation.authenticate(old)
+
+            provider.rotate()
+            await federation.refresh("corp")
+            with pytest.raises(InvalidCredentialError, match="unknown_key"):
+                await federation.authenticate(old)
+            current = provider.tokens("alice").access_token.encode()
+            await federation.authenticate(current)
+
+            provider.stop()
+            await federation.refresh("corp")
+            assert (await federation.authenticate(current)).subject == "user:corp:alice"
+            fresh = Federation([_settings("corp", provider)])
+            await fresh.start()
+            await fresh.first_attempts()
+            with pytest.raises(ProviderUnavailableError):
+                await fresh.authenticate(current)
+            await fresh.close()
+
+            provider.start()
+            await federation.refresh("corp")
+            assert (
+                await federation.authenticate(provider.tokens("bob").access_token.encode())
+            ).subject == "user:corp:bob"
+            await federation.close()
+
+        asyncio.run(story())
