@@ -75,6 +75,20 @@ def running(launch: Launch, core: int) -> Iterator[int]:
         _stop(process)
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a program started by `running`, its children included, has used so far."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # What follows the name, which may hold anything: state, parent, group, session, ... (proc(5)).
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == pid:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _wait_until_answering(process: subprocess.Popen[bytes], launch: Launch, output: Path) -> None:
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:

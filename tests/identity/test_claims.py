@@ -131,7 +131,7 @@ def test_an_accepted_id_token_was_issued_to_one_of_our_clients(
 def test_a_logout_token_stays_refused_where_id_tokens_are_accepted() -> None:
     settings = _settings(accept_id_tokens=True)
     for typ, claims in (("logout+jwt", {}), ("jwt", {"events": {}}), ("jwt", {"typ": "Logout"})):
-        assert _code(lambda t=typ, c=claims: check_kind(t, c, ("portcullis-web",), settings)) == OTHER  # type: ignore[misc]
+        assert _code(lambda t=typ, c=claims: check_kind(t, c, ("portcullis-web",), settings)) == OTHER
 
 
 @pytest.mark.parametrize("value", ["", "a\nb", "caf\u00e9", "x" * 256, 7, ["alice"], "\ud800", True])

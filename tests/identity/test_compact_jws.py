@@ -16,8 +16,8 @@ PAYLOAD = b64(b'{"iss":"https://corp.example.com"}')
 GOOD = HEADER + b"." + PAYLOAD + b"." + b64(b"signature")
 
 
-def _token(header: object, payload: object = {}) -> bytes:  # noqa: B006
-    parts = [b64(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, payload)]
+def _token(header: object, payload: object = None) -> bytes:
+    parts = [b64(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, payload or {})]
     return b".".join([*parts, b64(b"signature")])
 
 
@@ -77,7 +77,8 @@ def test_what_is_not_a_canonical_signed_jwt_is_malformed(case: str) -> None:
 @pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"])
 def test_a_header_that_brings_a_key_or_an_extension_is_refused(member: str) -> None:
     """SECURITY-CASES 17 and 23: embedded keys, unknown `crit` and compression."""
-    for value in (["exp"], "DEF", None, {}):
+    values: tuple[object, ...] = (["exp"], "DEF", None, {})
+    for value in values:
         with pytest.raises(InvalidCredentialError) as caught:
             parse_compact_jws(_token({"alg": "RS256", "kid": "k1", member: value}))
         assert caught.value.code == "header_not_allowed"

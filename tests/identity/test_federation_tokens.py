@@ -292,7 +292,7 @@ def test_no_refusal_and_no_log_line_shows_any_part_of_a_token(caplog: pytest.Log
         corp.token({"alg": marker}),
         corp.token({"typ": marker}),
         corp.token({"jku": marker}),
-        *(corp.token(**{claim: marker}) for claim in ("iss", "aud", "exp", "iat", "nbf", "auth_time")),
+        *(corp.token(None, **{claim: marker}) for claim in ("iss", "aud", "exp", "iat", "nbf", "auth_time")),
         corp.token(sub=f"{marker} *"),
         corp.token(groups={marker: marker}),
         forge(f'{{"alg":"RS256","{marker}'.encode(), {}, "RS256", corp.key),

@@ -20,8 +20,8 @@ RFC_VECTORS = {
     "RS256": (
         {
             "kty": "RSA",
-            "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2l"
-            "ZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2"
+            "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT"
+            "-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2"
             "R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
             "TW9gb54h4FRWyuXpoQ",
             "e": "AQAB",
@@ -96,7 +96,7 @@ def test_hmac_and_none_are_not_known_to_the_fence() -> None:
 
 
 def _small_rsa() -> dict[str, Any]:
-    return jwk(rsa.generate_private_key(65537, 1024), kid="small")
+    return jwk(rsa.generate_private_key(65537, 1024), kid="small")  # noqa: S505
 
 
 UNUSABLE: dict[str, Any] = {

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from statistics import median
 
-from tests.bench.processes import BenchError
+from tests.bench.processes import BenchError, cpu_seconds
 from tests.bench.setting import Findings, Setting, fixed_backend, verified
 from tests.bench.system import System
 from tests.bench.systems import apache, envoy, fastapi_httpx, haproxy, nginx, portcullis
@@ -33,20 +33,24 @@ def throughput(setting: Setting) -> Findings:
                 if system.key not in rates:
                     continue
                 try:
-                    rate = _one(system, setting, backend_port)
+                    rate, cpu_us = _one(system, setting, backend_port)
                 except BenchError as why:
                     findings.refused.append(f"{system.title}: {why}")
                     del rates[system.key]
                 else:
                     rates[system.key].append(rate)
-                    print(f"  round {number}  {system.title:<32} {rate:>9,.0f} requests/s", flush=True)
+                    print(
+                        f"  round {number}  {system.title:<32} {rate:>9,.0f} requests/s {cpu_us:>7,.0f} µs of processor each",
+                        flush=True,
+                    )
     findings.figures.update({f"throughput_rps_{key}": median(seen) for key, seen in rates.items()})
     findings.figures.update(_ratios(rates))
     return findings
 
 
-def _one(system: System, setting: Setting, backend_port: int) -> float:
-    with verified(system, setting, backend_port) as (site, _):
+def _one(system: System, setting: Setting, backend_port: int) -> tuple[float, float]:
+    """Return requests a second, and microseconds of the system's own processor time a request."""
+    with verified(system, setting, backend_port) as (site, pid):
         url = f"http://127.0.0.1:{site.port}{system.path}"
 
         def wrk(seconds: int) -> tuple[int, float]:
@@ -61,10 +65,12 @@ def _one(system: System, setting: Setting, backend_port: int) -> float:
             return seen.requests, seen.requests_per_s
 
         warmed, _ = wrk(setting.warm_up_s)
+        before = cpu_seconds(pid)
         measured, rate = wrk(setting.seconds)
+        cpu_us = (cpu_seconds(pid) - before) / measured * 1e6
         system.check_after(site, warmed + measured)
     shutil.rmtree(site.directory)
-    return rate
+    return rate, cpu_us
 
 
 def _ratios(rates: dict[str, list[float]]) -> dict[str, float]:
