@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 
-from audit.canonical import Json, encode
+from audit.canonical import CanonicalError, Json, encode
 
 COMFORTABLE_BYTES = 16 * 1024
 """A record above this is cut; two hundred groups and an 8 KiB path stay whole."""
@@ -29,9 +29,16 @@ def fitted(document: Mapping[str, Json]) -> dict[str, Json]:
         result = _cut_mapping(document, "", characters, items, cuts)
         if cuts:
             result["cut"] = cuts
-        if len(encode(result)) <= COMFORTABLE_BYTES:
+        if _comfortable(result):
             break
     return result
+
+
+def _comfortable(document: Mapping[str, Json]) -> bool:
+    try:
+        return len(encode(document)) <= COMFORTABLE_BYTES
+    except CanonicalError:
+        return False
 
 
 def _cut_mapping(

@@ -48,8 +48,8 @@ def control_application(services: Services, lifespan: Lifespan) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def _framework(request: Request, error: HTTPException) -> Response:
         code = _BY_STATUS.get(error.status_code, "not_found")
-        return problem_response(
-            request, Problem(code, "see the API's description at /-/api/openapi.json"), services.public_url
-        )
+        problem = Problem(code, "see the API's description at /-/api/openapi.json")
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (error.headers or {}).items()]
+        return problem_response(request, problem, services.public_url, headers)
 
     return app

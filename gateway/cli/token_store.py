@@ -35,10 +35,11 @@ class Login:
 
 
 class TokenStore:
-    """The logins under one directory."""
+    """The logins under one directory, all of which must belong to `owner` (a user id; by default this process's)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, owner: int | None = None) -> None:
         self._directory = directory
+        self._owner = os.geteuid() if owner is None else owner
         self._last = directory / "last-gateway"
 
     def last_gateway(self) -> str | None:
@@ -96,7 +97,7 @@ class TokenStore:
             raise CommandError(f"{path} can't be read: {error.strerror}") from error
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != self._owner:
                 raise CommandError(f"{path} belongs to somebody else: remove it and run `portcullis login`")
             if status.st_mode & 0o077:
                 raise CommandError(

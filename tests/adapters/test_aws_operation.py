@@ -111,6 +111,13 @@ def test_an_unknown_s3_request_never_falls_back_to_a_weaker_operation(method: st
         FIND.find(backend_request(method, target))
 
 
+@pytest.mark.parametrize("name", ["X-Amz-Signature", "x-amz-security-token", "X-Amz-Al%67orithm"])
+def test_a_presigned_url_is_refused_with_its_remedy(name: str) -> None:
+    """A signature in the query is the caller's own; the text says where the token goes instead."""
+    with pytest.raises(UnclassifiedError, match="presigned URLs are not accepted: send the token in a header"):
+        FIND.find(backend_request("GET", f"/invoices/a?{name}=1"))
+
+
 @pytest.mark.parametrize(
     ("target", "headers", "operation"),
     [

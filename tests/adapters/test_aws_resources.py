@@ -197,6 +197,12 @@ def test_a_logs_request_with_an_unclear_group_is_denied(aws: AwsAdapter, operati
         logs(aws, operation, body)
 
 
+def test_a_log_group_by_its_arn_is_denied_with_the_remedy(aws: AwsAdapter) -> None:
+    """The text says to name the group, since an ARN may lead into another account."""
+    with pytest.raises(UnclassifiedError, match="name the log group, not its ARN"):
+        logs(aws, "GetLogEvents", {"logGroupIdentifier": "arn:aws:logs:eu-west-1:123456789012:log-group:payments"})
+
+
 def test_other_services_are_one_resource_each(aws: AwsAdapter) -> None:
     """An operation of a service without finer resources is decided on the service's name."""
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810.GetItem"}

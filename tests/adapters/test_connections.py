@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -354,29 +355,57 @@ def test_a_url_that_names_no_http_server_is_refused(url: str) -> None:
 
 
 @on_both_loops
-def test_bytes_that_nobody_asked_for_are_an_error_and_close_the_connection(loop_factory: LoopFactory) -> None:
-    """SECURITY-CASES 8: a banner, or an answer that comes before its request, is no response."""
-    seen = threading.Event()
+def test_bytes_that_nobody_asked_for_close_the_connection(loop_factory: LoopFactory) -> None:
+    """SECURITY-CASES 8: an answer that comes before its request answers nobody."""
+    idle = threading.Event()
 
     def script(connection: RawConnection) -> None:
         connection.read_request()
         connection.send(OK)
-        connection.wait_for(seen)
+        connection.wait_for(idle)
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         connection.read_to_end()
-        seen.set()
 
     async def main(url: str) -> None:
-        pool = ConnectionPool(url)
+        pool = ConnectionPool(url, keep_alive_s=60)
         assert await whole(await get(pool)) == b"ok"
-        seen.set()
+        idle.set()
         while pool.counters().open:
             await asyncio.sleep(0)
         assert pool.counters().idle == 0
+        assert await whole(await get(pool)) == b"ok"
         await pool.close()
 
-    with RawUpstream(script) as upstream:
+    with RawUpstream(script, answering(OK)) as upstream:
         run(main(upstream.url), loop_factory)
+
+
+def test_a_banner_is_no_response() -> None:
+    """SECURITY-CASES 8: a server that speaks first does not speak HTTP."""
+
+    def script(connection: RawConnection) -> None:
+        connection.send(b"220 mail.example.com ESMTP\r\n")
+        connection.read_to_end()
+
+    async def main(url: str) -> None:
+        with pytest.raises(UpstreamProtocolError, match=r"no request|status line"):
+            await get(ConnectionPool(url))
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url))
+
+
+def test_a_connection_whose_time_is_over_is_not_used_even_where_nobody_closed_it_yet() -> None:
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url, keep_alive_s=0.05)
+        await whole(await get(pool))
+        time.sleep(0.06)  # holds the event loop, which thus can't close it
+        await whole(await get(pool))
+        assert (pool.counters().connected, pool.counters().reused) == (2, 0)
+        await pool.close()
+
+    with RawUpstream(answering(OK, OK)) as upstream:
+        run(main(upstream.url), asyncio.new_event_loop)
 
 
 @on_both_loops

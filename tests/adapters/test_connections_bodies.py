@@ -79,7 +79,9 @@ def test_an_early_answer_survives_a_backend_that_closes_on_the_rest(
     async def main(url: str) -> None:
         for _ in range(20):
             pool = ConnectionPool(url)
-            response = await pool.send("PUT", b"/", HOST, LargeBody(length))
+            body = LargeBody(length)
+            response = await pool.send("PUT", b"/", HOST, body)
+            assert body.given < PIECES
             assert response.status == 413
             assert await response.read() == b"no"
             response.close()

@@ -285,10 +285,12 @@ def test_a_backend_that_does_not_answer_times_out(script: Script, body: Body, lo
 @on_both_loops
 def test_a_backend_that_stops_in_a_body_times_out(loop_factory: LoopFactory) -> None:
     """Chunk framing without a byte of body is no sign of life."""
+    seen = threading.Event()
 
     def script(connection: RawConnection) -> None:
         connection.read_request()
         connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+        connection.wait_for(seen)
         connection.send(b"5;a=")
         connection.read_to_end()
 
@@ -296,6 +298,7 @@ def test_a_backend_that_stops_in_a_body_times_out(loop_factory: LoopFactory) -> 
         pool = ConnectionPool(url, idle_timeout_s=0.1)
         response = await pool.send("GET", b"/", HOST, NO_BODY)
         assert await response.read() == b"ok"
+        seen.set()
         with pytest.raises(UpstreamTimeoutError, match="nothing more of its response"):
             await response.read()
         await emptied(pool)

@@ -145,6 +145,8 @@ def test_the_body_decides_where_a_route_says_so() -> None:
         (JSON, FORCE.replace(b'"force"', b'"stop"')),
         (JSON, FORCE.replace(b'"id":1', b'"method":"stop"')),
         (JSON, FORCE.replace(b'"id":1', b'"m\\u0065thod":"stop"')),
+        (JSON, b'{"method":"stop","method":"force"}'),
+        (JSON, b'{"method":"force","params":{"a":1,"a":2}}'),
         (JSON, FORCE.replace(b'"id":1', b'"Method":"stop"')),
         (JSON, FORCE.replace(b'"force"', b'["force"]')),
         (JSON, b"[" + FORCE + b"]"),

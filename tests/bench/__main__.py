@@ -23,7 +23,7 @@ from tests.bench.measures.latency import latency
 from tests.bench.measures.throughput import throughput
 from tests.bench.measures.token_check import token_check
 from tests.bench.processes import BenchError
-from tests.bench.report import missed, print_table, write_json
+from tests.bench.report import markdown, missed, print_table, update_page, write_json
 from tests.bench.setting import Findings, Setting
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -53,10 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cores = two_cores()
         findings = Findings()
         with _work_directory() as directory, _setting(options, cores, directory) as setting:
-            for name, text in facts(cores, directory).items():
+            machine = facts(cores, directory)
+            for name, text in machine.items():
                 console.print(f"{name:<10} {text}", markup=False)
             for name in options.only:
                 _run_part(console, name, setting, findings)
+        if options.page is not None:
+            update_page(options.page, markdown(machine, findings.figures))
     except BenchError as why:
         console.print(f"bench: {why}", style="bold red", markup=False)
         return 2
@@ -78,6 +81,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=_at_least(1), default=5, help="length of one measurement")
     parser.add_argument("--warm-up", type=_at_least(1), default=2, help="seconds of load before each measurement")
     parser.add_argument("--output", type=Path, default=BUILD / "bench.json")
+    parser.add_argument("--page", type=Path, help="also put the figures into this page, between its markers")
     parser.add_argument("--strict", action="store_true", help="a figure that misses its bar fails the run")
     return parser.parse_args(arguments)
 

@@ -1,12 +1,17 @@
 """What each key means, its bar, and the table and file that a run leaves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.bench.processes import BenchError
+
+_BEGIN = "<!-- figures: begin -->"
+_END = "<!-- figures: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,30 @@ def print_table(console: Console, figures: Mapping[str, float], refused: list[st
     table = Table("figure", "what", title="Figures", title_justify="left")
     for heading in ("value", "unit", "bar", ""):
         table.add_column(heading, justify="right" if heading == "value" else "left")
-    for name, key in KEYS.items():
-        if name not in figures:
-            continue
-        value = figures[name]
-        verdict = "" if key.bar is None else "pass" if key.bar.passed(value) else "MISS"
-        bar = str(key.bar) if key.bar else "report"
-        table.add_row(name, key.what, _shown(value), key.unit, bar, verdict)
+    for row in _rows(figures):
+        table.add_row(*row)
     console.print(table)
     for why in refused:
         console.print(f"REFUSED {why}", style="bold red", markup=False)
+
+
+def markdown(facts: Mapping[str, str], figures: Mapping[str, float]) -> str:
+    """Return the machine and every figure as Markdown, for a page."""
+    lines = [f"- {name}: {text}" for name, text in facts.items()]
+    lines += ["", "| figure | what | value | unit | bar | |", "|---|---|---:|---|---|---|"]
+    for name, what, value, unit, bar, verdict in _rows(figures):
+        lines.append(f"| `{name}` | {what} | {value} | {unit} | {bar} | {verdict} |")
+    return "\n".join(lines)
+
+
+def update_page(path: Path, text: str) -> None:
+    """Put `text` between the page's two markers; raises BenchError where they are not there."""
+    page = path.read_text()
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise BenchError(f"{path}: the figures go between the lines {_BEGIN} and {_END}, which it does not have")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def missed(figures: Mapping[str, float]) -> list[str]:
@@ -86,6 +105,15 @@ def write_json(path: Path, figures: Mapping[str, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {name: float(f"{figures[name]:.4g}") for name in KEYS if name in figures}
     path.write_text(json.dumps(ordered, indent=2) + "\n")
+
+
+def _rows(figures: Mapping[str, float]) -> Iterator[tuple[str, ...]]:
+    for name, key in KEYS.items():
+        if name in figures:
+            value = figures[name]
+            verdict = "" if key.bar is None else "pass" if key.bar.passed(value) else "MISS"
+            bar = str(key.bar) if key.bar else "report"
+            yield name, key.what, _shown(value), key.unit, bar, verdict
 
 
 def _shown(value: float) -> str:

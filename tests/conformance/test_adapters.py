@@ -1,6 +1,5 @@
 """What every adapter promises to the data path, held against arbitrary requests."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +136,7 @@ def classified(adapter: Adapter, request: BackendRequest) -> tuple[Access, ...] 
 
 
 CHECKS = settings(
-    max_examples=int(os.environ.get("PORTCULLIS_TEST_EXAMPLES", "600")),
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

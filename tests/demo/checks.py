@@ -100,6 +100,18 @@ def builds(*results: int) -> Check:
     return check
 
 
+def decided_under(world: World) -> Check:
+    """Bob's deploy was denied under the first policy commit and allowed under the one that made him a deployer."""
+
+    def check(answer: Answer) -> None:
+        exit_code(answer, 0)
+        first, grant = world.commit("HEAD~3"), world.commit("HEAD~2")
+        holds("the records", answer.out, f"denied deploy under {first}\n", f"allowed deploy under {grant}\n")
+        holds("the history", answer.out, f"{first} The policy as it is today", f"{grant} bob deploys payments")
+
+    return check
+
+
 def keeping(kept: list[str], phrase: str) -> Check:
     """The command prints `phrase` and a number once; the number is put into `kept` for a later check."""
 

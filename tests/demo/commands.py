@@ -29,6 +29,13 @@ GRANT = "echo 'g, user:bob, role:deployer' >> policies/rules/roles.csv"
 SLIP = "echo 'p, role:developer, prod, deploy-prod/*, deploy, dney,' >> policies/rules/demo.csv"
 
 AUDIT = "portcullis audit {} --config gateway/portcullis.yaml"
+SEARCH = AUDIT.format("search") + " --actor user:bob"
+WHICH_COMMIT = f"""{SEARCH} --format json | python -c '
+import json, sys
+for event in json.load(sys.stdin):
+    record = event["record"]
+    print(record["verdict"], record["accesses"][0]["action"], "under", record["policy"]["commit"])'
+git -C policies log --format='%H %s'"""
 COPY_THE_LOG = """cat > blame-alice.sql <<'EOF'
 UPDATE audit_log
 SET actor = 'user:alice', body = CAST(replace(CAST(body AS TEXT), 'user:bob', 'user:alice') AS BLOB)

@@ -20,7 +20,7 @@ def _people(world: World) -> list[Step]:
             "Who is there",
             "Two identity providers, an AWS account, a deploy service, and the gateway in front of them: each a real "
             "server on this machine. The policy is a git repository; the gateway says which commit decides.",
-            [Command("operator", commands.READYZ, checks.ready(world), within_s=15)],
+            [Command("operator", commands.READYZ, checks.ready(world), within_s=30)],
         ),
         Step(
             "Alice logs in",
@@ -98,7 +98,7 @@ def _deploy(world: World) -> list[Step]:
                 Command("platform-team", commands.GRANT, printed()),
                 Command("platform-team", "portcullis policy test policies", printed("0 failed")),
                 Command("platform-team", f"{commands.GIT} commit --quiet -am 'bob deploys payments'", printed()),
-                Command("operator", commands.READYZ, checks.ready(world), within_s=15, shown_lines=_POLICY_LINES),
+                Command("operator", commands.READYZ, checks.ready(world), within_s=30, shown_lines=_POLICY_LINES),
             ],
         ),
         Step(
@@ -160,12 +160,12 @@ def _broken_policy(world: World) -> Step:
                 "operator",
                 commands.READYZ,
                 checks.last_good_policy(world, "rules/demo.csv:4"),
-                within_s=15,
+                within_s=30,
                 shown_lines=_POLICY_LINES,
             ),
             Command("bob", "portcullis can-i deploy deploy-prod/payments", printed("allowed: deploy")),
             Command("platform-team", f"{commands.GIT} revert --no-edit HEAD", printed("Revert")),
-            Command("operator", commands.READYZ, checks.ready(world), within_s=15, shown_lines=_POLICY_LINES),
+            Command("operator", commands.READYZ, checks.ready(world), within_s=30, shown_lines=_POLICY_LINES),
         ],
     )
 
@@ -180,10 +180,16 @@ def _audit(world: World) -> list[Step]:
             [
                 Command(
                     "operator",
-                    commands.AUDIT.format("search") + " --actor user:bob",
-                    printed("denied", "allowed", "deploy-prod/payments", "rules/deploy.csv:5"),
+                    commands.SEARCH,
+                    printed(
+                        "allowed user:bob POST deploy-prod",
+                        "deploy deploy-prod/payments rules/deploy.csv:5 ok 200",
+                        "denied user:bob POST deploy-prod",
+                        "deploy deploy-prod/payments no_matching_rule answered 403",
+                    ),
                 ),
-                Command("operator", commands.AUDIT.format("verify"), printed()),
+                Command("operator", commands.WHICH_COMMIT, checks.decided_under(world)),
+                Command("operator", commands.AUDIT.format("verify"), printed("verified:")),
             ],
         ),
         Step(
@@ -196,7 +202,7 @@ def _audit(world: World) -> list[Step]:
                 Command("operator", commands.UPDATE_THE_COPY, printed("UPDATE is refused", code=1)),
                 Command("operator", commands.FORGE_THE_COPY, checks.keeping(altered, "altered record ")),
                 Command("operator", commands.VERIFY_THE_COPY, checks.finds(altered)),
-                Command("operator", commands.AUDIT.format("verify"), printed()),
+                Command("operator", commands.AUDIT.format("verify"), printed("verified:")),
             ],
         ),
     ]

@@ -74,3 +74,4 @@ def test_the_api_describes_itself_and_has_no_page_from_elsewhere(front: Front) -
 def test_the_wrong_method_is_a_problem_document(front: Front) -> None:
     response = httpx.post(f"{front.gateway.url}/-/livez")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"

@@ -39,10 +39,8 @@ def throughput(setting: Setting) -> Findings:
                     del rates[system.key]
                 else:
                     rates[system.key].append(rate)
-                    print(
-                        f"  round {number}  {system.title:<32} {rate:>9,.0f} requests/s {cpu_us:>7,.0f} µs of processor each",
-                        flush=True,
-                    )
+                    cost = f"{cpu_us:>7,.0f} µs of processor each"
+                    print(f"  round {number}  {system.title:<32} {rate:>9,.0f} requests/s {cost}", flush=True)
     findings.figures.update({f"throughput_rps_{key}": median(seen) for key, seen in rates.items()})
     findings.figures.update(_ratios(rates))
     return findings

@@ -139,6 +139,7 @@ def test_the_index_agrees_with_stock_pycasbin(rules: str, requests: list[AccessR
             assert decision == reference.decide(request)
 
 
+@settings(deadline=None)
 @given(_RULE_FILES, _REQUESTS)
 def test_a_role_path_leads_along_links_from_the_subject_to_the_rules_own(rules: str, request: AccessRequest) -> None:
     reader = read(rules)
@@ -166,7 +167,7 @@ class _Sections:
         return self.rows
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text("ab,()[] '", max_size=30))
 def test_rows_are_split_as_pycasbin_splits_them(rest: str) -> None:
     """Every row that we accept, pycasbin's loader reads as the same fields."""

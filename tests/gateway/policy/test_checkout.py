@@ -1,6 +1,5 @@
 """The revision names the commit whose files were read, says where they differ from it, and runs nobody's code."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,21 +8,9 @@ import pytest
 from gateway.policy.bundle import load_bundle
 from gateway.policy.checkout import checkout_in_progress, head_state
 from tests.gateway.policy.bundles import write_bundle
+from tests.gateway.policy.git_repository import commit, git
 
 RULE = "p, user:a, prod, logs/**, read, allow,\n"
-
-
-def git(root: Path, *arguments: str) -> str:
-    """Run git as an ordinary user with no configuration of their own."""
-    identity = ["-c", "user.name=alice", "-c", "user.email=alice@example.com", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(root: Path, message: str = "Change the policy") -> str:
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message", message)
-    return git(root, "rev-parse", "HEAD")
 
 
 @pytest.fixture

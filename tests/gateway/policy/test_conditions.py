@@ -183,7 +183,7 @@ _WORDS = [
 _VALUES = st.one_of(st.text(max_size=3), st.integers(), st.booleans(), st.lists(st.text(max_size=2)).map(tuple))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.one_of(st.text(max_size=60), st.lists(st.sampled_from(_WORDS), max_size=25).map(" ".join)),
     st.dictionaries(st.sampled_from(sorted(CONTEXT_KEYS)), _VALUES),

@@ -11,7 +11,7 @@ from gateway.policy.engine import PolicyEngine
 from gateway.policy.findings import BundleError
 from gateway.policy.source import PolicySource
 from tests.gateway.policy.bundles import ask, write_bundle
-from tests.gateway.policy.test_checkout import commit, git
+from tests.gateway.policy.git_repository import commit, git
 
 READ = "p, user:alice, prod, logs/**, read, allow,\n"
 WRITE = "p, user:alice, prod, logs/**, write, allow,\n"

@@ -1,0 +1,176 @@
+"""`token`, `whoami` and `can-i` answer from the gateway, and say in plain words why they can not."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.token_store import TokenStore
+from tests.gateway.cli.conftest import Run
+from tests.gateway.cli.fake_gateway import FakeGateway
+from tests.gateway.cli.test_token_store import LOGIN
+from tests.parts.front import Front
+
+ALICE = {
+    "subject": "user:alice",
+    "provider": "corp",
+    "issuer": "https://sso.example.com",
+    "username": "alice",
+    "groups": ["group:corp:dev"],
+    "expires_at": 1_795_459_600,
+}
+
+
+@pytest.fixture
+def signed_in(fake_gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, home: Path) -> FakeGateway:
+    """A fake gateway, and a token for it in the environment."""
+    monkeypatch.setenv("PORTCULLIS_TOKEN", "the-token")
+    monkeypatch.setenv("PORTCULLIS_GATEWAY", fake_gateway.url)
+    fake_gateway.answers["/-/api/v1/whoami"] = 200, ALICE
+    return fake_gateway
+
+
+def test_a_real_gateway_says_who_and_what(front: Front, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTCULLIS_TOKEN", front.token)
+    monkeypatch.setenv("PORTCULLIS_GATEWAY", front.gateway.url)
+    assert run("whoami", "--format", "json").json["groups"] == ["group:corp:users"]
+    assert "group:corp:users" in run("whoami").out
+    allowed = run("can-i", "use", "raw/open/x")
+    assert (allowed.code, allowed.out.splitlines()[0]) == (0, "allowed: use on raw/open/x (allowed_by_rule)")
+    assert "rules/rules.csv:1: p, role:user, prod, raw/open/**, use, allow," in allowed.out
+    assert "group:corp:users -> role:user" in allowed.out
+    guarded = run("can-i", "use", "raw/guarded/secret", "--format", "json")
+    assert (guarded.code, guarded.json["reason"], guarded.json["rule"]["line"]) == (1, "denied_by_rule", 3)
+    missing = run("can-i", "use", "raw/admin/x")
+    assert missing.code == 1
+    assert "would need role:admin" in missing.out
+    assert run("can-i", "use", "raw/open/x", "--env", "staging").code == 1
+    unknown = run("can-i", "use", "nowhere/x")
+    assert (unknown.code, "begins with no backend's name" in unknown.err) == (2, True)
+
+
+def test_a_real_gateway_describes_its_providers(front: Front, run: Run) -> None:
+    """Its provider has no client for the command line, so it is either left out or refused with its name."""
+    done = run("login", "--gateway", front.gateway.url)
+    assert (done.code, "no provider that the command line can log in with" in done.err) == (2, True)
+
+
+def test_a_real_gateway_refuses_a_bad_token(front: Front, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTCULLIS_TOKEN", "not-a-token")
+    done = run("whoami", "--gateway", front.gateway.url)
+    assert done.code == 2
+    assert "does not accept the token" in done.err
+    assert "run `portcullis login`" in done.err
+    assert "not-a-token" not in done.err
+
+
+def test_the_token_is_the_environments_else_the_logins(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    TokenStore(home / "portcullis").save(replace(LOGIN, expires_at=None))
+    assert run("token").out == "a-token\n"
+    assert run("token", "--format", "json").json == {"token": "a-token"}
+    monkeypatch.setenv("PORTCULLIS_TOKEN", "another")
+    assert run("token").out == "another\n"
+
+
+def test_the_gateway_is_the_options_else_the_environments_else_the_last(
+    home: Path, run: Run, signed_in: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTCULLIS_GATEWAY", "http://127.0.0.1:1")
+    assert run("whoami", "--gateway", signed_in.url).code == 0
+    assert run("whoami").code == 2
+    monkeypatch.delenv("PORTCULLIS_GATEWAY")
+    assert "no gateway is known" in run("whoami").err
+    TokenStore(home / "portcullis").save(replace(LOGIN, gateway=signed_in.url))
+    assert run("whoami").code == 0
+    monkeypatch.delenv("PORTCULLIS_TOKEN")
+    done = run("whoami", "--gateway", "http://127.0.0.1:1")
+    assert "not logged in at http://127.0.0.1:1: run `portcullis login --gateway http://127.0.0.1:1`" in done.err
+
+
+def test_the_request_carries_the_question_and_the_token(run: Run, signed_in: FakeGateway) -> None:
+    answer: dict[str, Any] = {
+        "allowed": False,
+        "reason": "no_matching_rule",
+        "rule": None,
+        "role_path": ["user:alice"],
+        "roles_that_would_allow": ["role:deployer", "role:sre"],
+        "policy": {"commit": "", "digest": "ab" * 32},
+    }
+    signed_in.answers["/-/api/v1/can-i"] = 200, answer
+    done = run("can-i", "s3:GetObject", "aws/s3/a b&c", "--env", "prod")
+    assert done.code == 1
+    assert "would need role:deployer or role:sre" in done.out
+    asked = {"action": "s3:GetObject", "resource": "aws/s3/a b&c", "environment": "prod"}
+    assert signed_in.asked == [("/-/api/v1/can-i", asked, "Bearer the-token")]
+
+
+def test_nothing_but_a_plain_true_is_an_allow(run: Run, signed_in: FakeGateway) -> None:
+    answer: dict[str, Any] = {
+        "allowed": "true",
+        "reason": "x",
+        "rule": None,
+        "role_path": [],
+        "roles_that_would_allow": [],
+        "policy": {"commit": "", "digest": ""},
+    }
+    signed_in.answers["/-/api/v1/can-i"] = 200, answer
+    assert run("can-i", "read", "x/y").code == 1
+    assert run("can-i", "read", "x/y", "--format", "json").code == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "message"),
+    [
+        (404, b"<h1>Not here</h1>", "not like a Portcullis gateway: check the URL"),
+        (200, b"<h1>A portal</h1>", "not like a Portcullis gateway: check the URL"),
+        (200, [], "not like a Portcullis gateway"),
+        (200, {"subject": "user:alice"}, "in a way this version can't read"),
+        (503, {"code": "audit_unavailable", "detail": "try again later"}, "503 audit_unavailable (try again later)"),
+        (401, {"code": "invalid_credential", "detail": "it expired"}, "does not accept the token (it expired)"),
+    ],
+)
+def test_every_other_answer_is_told_in_plain_words(
+    run: Run, signed_in: FakeGateway, status: int, document: object, message: str
+) -> None:
+    signed_in.answers["/-/api/v1/whoami"] = status, document
+    done = run("whoami")
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_redirect_never_carries_the_token_away(run: Run, signed_in: FakeGateway) -> None:
+    with FakeGateway() as elsewhere:
+        signed_in.answers["/-/api/v1/whoami"] = 302, f"{elsewhere.url}/-/api/v1/whoami".encode()
+        assert run("whoami").code == 2
+        assert elsewhere.asked == []
+
+
+def test_a_gateway_that_is_not_there_is_told(run: Run, signed_in: FakeGateway) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        done = run("whoami", "--gateway", f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert (done.code, "can't be reached" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("gateway.example.com", "is no gateway URL"),
+        ("https://gateway.example.com/path", "is no gateway URL"),
+        ("ftp://gateway.example.com", "is no gateway URL"),
+        ("http://gateway.example.com", "would carry your token in the clear"),
+    ],
+)
+def test_a_url_that_is_none_or_not_safe_is_refused(run: Run, signed_in: FakeGateway, url: str, message: str) -> None:
+    assert message in run("whoami", "--gateway", url).err
+
+
+def test_what_a_gateway_sends_can_not_move_the_terminal(run: Run, signed_in: FakeGateway) -> None:
+    """SECURITY-CASES 14: control characters are shown, never obeyed."""
+    signed_in.answers["/-/api/v1/whoami"] = 200, ALICE | {"username": "\x1b]0;evil\x07\u202e\n\x9b2J"}
+    done = run("whoami")
+    assert "username   \\x1b]0;evil\\x07\\u202e\\n\\x9b2J\n" in done.out
+    assert all(ord(character) >= 32 or character == "\n" for character in run("whoami", "--format", "json").out)

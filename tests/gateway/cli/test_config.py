@@ -1,0 +1,61 @@
+"""`portcullis config` tells every error with its line and ends with 2; its schema is the file's own."""
+
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from tests.gateway.cli.conftest import Run
+
+
+def test_a_good_file_ends_with_zero(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    config = tmp_path / "portcullis.yaml"
+    done = run("config", "check", "--config", config)
+    assert (done.code, done.out) == (0, f"{config}: good; providers: corp; backends: deploy-staging\n")
+    assert run("config", "check", "-c", config, "--format", "json").json == {
+        "ok": True,
+        "findings": [],
+        "providers": ["corp"],
+        "backends": ["deploy-staging"],
+    }
+
+
+def test_every_error_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "portcullis.yaml"
+    config.write_text("listen: nowhere\npolices: x\n")
+    done = run("config", "check", "--config", config)
+    assert (done.code, done.out) == (2, "")
+    lines = done.err.splitlines()
+    assert f"{config}:1: `listen` must be host:port, such as 127.0.0.1:8080 or [::1]:8080" in lines
+    assert f"{config}:2: `polices` is not a known key: did you mean `policies`?" in lines
+    document = run("config", "check", "-c", config, "--format", "json").json
+    assert document["ok"] is False
+    assert {"file": str(config), "line": 1, "message": lines[2].split(": ", 1)[1]} in document["findings"]
+
+
+def test_no_file_says_how_to_get_one(run: Run, tmp_path: Path) -> None:
+    for command in (["config", "check"], ["serve"], ["audit", "search"], ["audit", "verify"]):
+        done = run(*command, "--config", tmp_path / "none.yaml")
+        assert done.code == 2
+        assert "`portcullis init DIR` writes one" in done.err
+
+
+def test_the_schema_accepts_what_init_writes(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    schema = run("config", "schema").json
+    jsonschema.validate(yaml.safe_load((tmp_path / "portcullis.yaml").read_text()), schema)
+
+
+def test_serve_says_why_it_can_not_start(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    (tmp_path / "policies/rules/access.csv").write_text("p, role:x, staging, a/**, read, dney,\n")
+    done = run("serve", "--config", tmp_path / "portcullis.yaml")
+    assert done.code == 2
+    assert "does not load" in done.err
+    assert "rules/access.csv:1" in done.err
+    assert "Traceback" not in done.err
+    (tmp_path / "policies/rules/access.csv").unlink()
+    (tmp_path / "var/audit.key").write_text("not a key\n")
+    done = run("serve", "--config", tmp_path / "portcullis.yaml")
+    assert (done.code, "not an unencrypted PEM" in done.err) == (2, True)
