@@ -10,7 +10,7 @@ import pytest
 from adapters.connections import ConnectionPool
 from adapters.upstream import UpstreamProtocolError
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
-from tests.parts.raw_upstream import RawConnection, RawUpstream
+from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
 from tests.parts.request_bodies import NO_BODY, Body, StalledBody
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -138,6 +138,27 @@ def test_a_backend_that_closes_during_the_upload_without_an_answer_is_a_protocol
         await pool.close()
 
     with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@pytest.mark.parametrize("pieces", [(b"abcd",), (b"ab", b"cd")], ids=["one piece", "two pieces"])
+@on_both_loops
+def test_a_client_that_ends_its_body_late_holds_nothing_up(
+    pieces: tuple[bytes, ...], loop_factory: LoopFactory
+) -> None:
+    """Content-Length tells the end, so nobody waits for more, and the body's source is ended at once."""
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        body = StalledBody(*pieces, length=4)
+        response = await pool.send("PUT", b"/", HOST, body)
+        assert body.ended
+        assert not body.stalled.is_set()
+        assert await response.read() == b"ok"
+        assert pool.counters().idle == 1
+        await pool.close()
+
+    with RawUpstream(answering(OK)) as upstream:
         run(main(upstream.url), loop_factory)
 
 

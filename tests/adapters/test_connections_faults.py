@@ -495,3 +495,22 @@ def test_closing_a_response_late_does_not_touch_the_request_that_has_its_connect
 
     with RawUpstream(script) as upstream:
         run(main(upstream.url), loop_factory)
+
+
+def test_a_caller_that_goes_away_late_does_not_touch_the_request_that_has_its_connection_now() -> None:
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        first = asyncio.create_task(pool.send("GET", b"/", HOST, NO_BODY))
+        while not pool.counters().idle:
+            await asyncio.sleep(0)
+        # The answer is here, but its task has not run yet.
+        assert not first.done()
+        first.cancel()
+        response = await pool.send("POST", b"/", HOST, NO_BODY)
+        assert await response.read() == b"ok"
+        assert first.cancelled()
+        assert pool.counters().connected == 1
+        await pool.close()
+
+    with RawUpstream(answering(OK, OK)) as upstream:
+        run(main(upstream.url), asyncio.new_event_loop)

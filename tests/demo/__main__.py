@@ -5,6 +5,7 @@ did not start. Everything that was started is stopped at the end, whatever the e
 """
 
 import argparse
+import os
 import shlex
 import shutil
 import signal
@@ -32,6 +33,8 @@ def main() -> int:
     once: bool = parser.parse_args().once
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    # Everything is on this machine: a proxy that the environment names has no part in it.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     root = Path(tempfile.mkdtemp(prefix="portcullis-demo-"))
     try:

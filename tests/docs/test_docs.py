@@ -8,6 +8,7 @@ import pytest
 
 from gateway.problems import PROBLEMS
 from gateway.target import RULES
+from identity.rejections import REJECTIONS
 from tests.parts.front import Front
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,11 @@ def test_every_make_target_that_a_page_names_exists() -> None:
     for page in PAGES:
         for name in re.findall(r"`make ([a-z-]+)", page.read_text()):
             assert name in targets, f"{page}: make {name}"
+
+
+def test_every_reason_to_refuse_a_token_is_documented() -> None:
+    page = (ROOT / "docs/reference/identity.md").read_text().partition("## Why a token was refused")[2]
+    documented = {
+        name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert documented == {*REJECTIONS, "malformed_credential", "ambiguous_credential"}

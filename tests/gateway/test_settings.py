@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,7 +93,7 @@ def test_a_good_file_gives_frozen_settings_with_absolute_paths(place: Path, monk
     (backend,) = settings.backends
     assert isinstance(backend, RobotSettings)
     with pytest.raises(ValueError, match="frozen"):
-        settings.listen = "0.0.0.0:1"
+        settings.listen = "0.0.0.0:1"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

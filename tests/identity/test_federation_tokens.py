@@ -201,6 +201,20 @@ def test_a_cached_token_ends_with_its_exp_and_its_leeway() -> None:
     _in_world(story, corp)
 
 
+def test_a_cached_token_is_verified_anew_after_five_minutes() -> None:
+    corp = Issuer()
+    token = corp.token(exp=NOW + 3600)
+
+    async def story(world: World) -> None:
+        first = await world.federation.authenticate(token)
+        world.clock.now = NOW + 299
+        assert await world.federation.authenticate(token) is first
+        world.clock.now = NOW + 300
+        assert await world.federation.authenticate(token) is not first
+
+    _in_world(story, corp)
+
+
 def test_a_cached_token_serves_no_other_issuer_audience_or_gateway() -> None:
     """SECURITY-CASES 20: a cached verification is never shared."""
     corp, partner = Issuer("corp"), Issuer("partner")
