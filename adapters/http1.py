@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 from adapters.backend import Headers
 from adapters.upstream import RequestBody
@@ -25,21 +26,35 @@ def request_head(method: str, target: bytes, headers: Headers, body: RequestBody
         raise ValueError(f"the method {method!r} can't be forwarded")
     if not target or target.translate(None, _TARGET_BYTES):
         raise ValueError("the request target is empty or holds a space or a control byte")
+    names = [name for name, _ in headers]
+    values = [value for _, value in headers]
+    # Together they are checked several times faster than one by one.
+    if (
+        b"" in names
+        or b"".join(names).translate(None, _TOKEN_BYTES)
+        or b"".join(values).translate(None, _VALUE_BYTES)
+        or not _FRAMING_NAMES.isdisjoint(map(bytes.lower, names))
+    ):
+        _refuse(headers)
     lines = [b"%b %b HTTP/1.1\r\n" % (method_bytes, target)]
-    for name, value in headers:
-        if not name or name.translate(None, _TOKEN_BYTES):
-            raise ValueError(f"the header name {name!r} is not a token")
-        if value.translate(None, _VALUE_BYTES):
-            raise ValueError(f"the value of header {name!r} holds a control byte")
-        if name.lower() in _FRAMING_NAMES:
-            raise ValueError(f"the header {name!r} frames the body, which is left to the connection")
-        lines.append(b"%b: %b\r\n" % (name, value))
+    lines += [b"%b: %b\r\n" % (name, value) for name, value in headers]
     if body.length is None:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif body.length > 0 or body.framed:
         lines.append(b"Content-Length: %d\r\n" % body.length)
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _refuse(headers: Headers) -> NoReturn:
+    for name, value in headers:
+        if _TOKEN.fullmatch(name) is None:
+            raise ValueError(f"the header name {name!r} is not a token")
+        if value.translate(None, _VALUE_BYTES):
+            raise ValueError(f"the value of header {name!r} holds a control byte")
+        if name.lower() in _FRAMING_NAMES:
+            raise ValueError(f"the header {name!r} frames the body, which is left to the connection")
+    raise AssertionError("a header was refused that is good")
 
 
 class OutgoingBody:

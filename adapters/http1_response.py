@@ -94,7 +94,9 @@ class ResponseParser:
         self._llhttp = None
 
     def _feed_head(self, llhttp: httptools.HttpResponseParser, data: bytes) -> None:
-        if not self.started or self._start:
+        if not self.started and data.startswith(_STATUS_LINE_STARTS):
+            self.started = True
+        elif not self.started or self._start:
             self._check_start(data)
         self._execute(llhttp, data)
         self._fed += len(data)

@@ -164,10 +164,10 @@ class Committer:
             self._fall(error)
             self._refuse(batch.entries)
             return
-        self._acknowledge(batch)
         if self.problem is not None:
             logger.warning("the audit log is writable again, at %d records", batch.head.size)
             self.problem, self.refused = None, 0
+        self._acknowledge(batch)
 
     def _write(self, batch: Batch) -> None:
         self._unknown = batch

@@ -140,6 +140,10 @@ def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
 
 def _base64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NoteError(f"{text!r} is not base64") from None
+        data = b""
+    # Written again it must be the same: two texts for one signature are one too many.
+    if base64.b64encode(data).decode() != text:
+        raise NoteError(f"{text!r} is not base64")
+    return data

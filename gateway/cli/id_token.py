@@ -35,6 +35,9 @@ def checked_id_token(
     refresh. Raises CommandError where anything is wrong.
     """
     allowed = sorted(_ALGORITHMS.intersection(algorithms))
+    if not allowed:
+        # joserfc would read an empty list as its own defaults, HS256 among them.
+        raise CommandError(f"the ID token from {issuer} is not good: its provider announces no algorithm that is")
     expected = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": client_id}}
     seen = {"client_id": client_id, "nonce": nonce, "access_token": access_token}
     try:

@@ -16,7 +16,11 @@ class MemoryLog:
 
 
 class MemoryStore:
-    """An `AuditStore`. Each number in `fail_before` and `fail_after` counts down the appends still to fail."""
+    """An `AuditStore`.
+
+    Each number in `fail_*` counts down the calls still to fail; clear `go_on` or `sign_on` to hang appends or
+    checkpoints; `defect` is raised as it is.
+    """
 
     def __init__(self, log: MemoryLog) -> None:
         self.log = log
@@ -27,8 +31,11 @@ class MemoryStore:
         self.fail_before = 0
         self.fail_after = 0
         self.fail_checkpoint = 0
+        self.defect: Exception | None = None
         self.go_on = threading.Event()
+        self.sign_on = threading.Event()
         self.go_on.set()
+        self.sign_on.set()
 
     def open(self) -> Head:
         self.opened += 1
@@ -40,9 +47,12 @@ class MemoryStore:
 
     def append(self, rows: Sequence[Row], head: Head) -> None:
         assert self.is_open, "an append to a closed store"
-        assert rows[0].index == len(self.log.rows), "an append that does not follow the last row"
         self.go_on.wait()
         self.appends += 1
+        if self.defect is not None:
+            raise self.defect
+        if rows[0].index != len(self.log.rows):
+            raise AuditUnavailableError("these rows do not follow the last one")
         if self.fail_before:
             self.fail_before -= 1
             raise AuditUnavailableError("failed before persisting")
@@ -54,7 +64,7 @@ class MemoryStore:
 
     def checkpoint(self, text: bytes, size: int) -> None:
         assert self.is_open, "a checkpoint for a closed store"
-        self.go_on.wait()
+        self.sign_on.wait()
         if self.fail_checkpoint:
             self.fail_checkpoint -= 1
             raise AuditUnavailableError("the checkpoint can't be stored")

@@ -76,7 +76,9 @@ def test_what_is_not_a_note_is_refused(note: bytes) -> None:
         SIGNER.verifier.verify(note)
 
 
-@pytest.mark.parametrize("key", ["", "name", "name+00000000+AAAA", GO_KEY.replace("c74f", "c74e"), GO_KEY + "!", "+a+b"])
+@pytest.mark.parametrize(
+    "key", ["", "name", "name+00000000+AAAA", GO_KEY.replace("c74f", "c74e"), GO_KEY + "!", "+a+b"]
+)
 def test_what_is_not_a_verifier_key_is_refused(key: str) -> None:
     with pytest.raises(NoteError):
         Verifier.parse(key)
@@ -131,7 +133,7 @@ def test_extension_lines_are_allowed() -> None:
         "other.example.com\n1\n" + "A" * 43 + "=\n",
         f"{ORIGIN}\n01\n" + "A" * 43 + "=\n",
         f"{ORIGIN}\n-1\n" + "A" * 43 + "=\n",
-        f"{ORIGIN}\n١\n" + "A" * 43 + "=\n",
+        f"{ORIGIN}\n\u0661\n" + "A" * 43 + "=\n",
         f"{ORIGIN}\n1\nAAAA\n",
         f"{ORIGIN}\n1\n!\n",
         f"{ORIGIN}\n1\n",

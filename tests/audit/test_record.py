@@ -105,8 +105,8 @@ def test_a_huge_field_is_cut_and_the_record_says_so() -> None:
 
 def test_everything_huge_at_once_still_fits() -> None:
     """SECURITY-CASES 39."""
-    huge = "\x01" * 100_000
-    many = tuple(f"{number}{huge}" for number in range(2000))
+    huge = "\x01" * 5000
+    many = tuple(f"{number}{huge}" for number in range(300))
     entry = decision(
         path=huge,
         method=huge,

@@ -19,7 +19,9 @@ from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from tests.demo import commands
 from tests.demo.process import PartFailedError
 from tests.demo.runner import Runner, StepFailedError
 from tests.demo.story import story
@@ -80,6 +82,13 @@ def _stay(console: Console, world: World) -> None:
             f"\nTo type as [bold]{person}[/], every command above: [cyan]bash --rcfile {shell}", soft_wrap=True
         )
         console.print(f"[dim]{person}'s token:[/] {token}", soft_wrap=True)
+    console.print("\nEvery command above works there, and for example:")
+    for example in (
+        "portcullis whoami",
+        "portcullis can-i s3:GetObject aws-staging/s3/invoices/1.txt",
+        commands.BUILDS,
+    ):
+        console.print(Text(f"  {example}", style="cyan"), soft_wrap=True)
     console.print(f"\nThe policy: {world.root / 'policies'}; the logs: {world.root / 'logs'}", soft_wrap=True)
     console.print("[bold]Press Ctrl-C to stop everything.")
     threading.Event().wait()

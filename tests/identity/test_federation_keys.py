@@ -220,27 +220,33 @@ def test_a_provider_without_usable_keys_is_not_ready_and_says_why() -> None:
     _in_world(story, corp)
 
 
-BAD_METADATA: dict[str, dict[str, Any]] = {
-    "another issuer": {"issuer": "https://evil.example.com"},
-    "a longer issuer": {"issuer": "https://corp.example.com/"},
-    "no issuer": {"issuer": None},
-    "no keys": {"jwks_uri": None},
-    "keys over plain http": {"jwks_uri": "http://corp.example.com/jwks"},
-    "keys on this machine": {"jwks_uri": "http://127.0.0.1/jwks"},
-    "keys that are no URL": {"jwks_uri": ["https://corp.example.com/jwks"]},
-    "a login over plain http": {"authorization_endpoint": "http://corp.example.com/auth"},
+BAD_METADATA: dict[str, tuple[dict[str, Any], str]] = {
+    "another issuer": ({"issuer": "https://evil.example.com"}, "its issuer is not https://corp.example.com"),
+    "a longer issuer": ({"issuer": "https://corp.example.com/"}, "its issuer is not https://corp.example.com"),
+    "no issuer": ({"issuer": None}, "its issuer is not https://corp.example.com"),
+    "no keys": ({"jwks_uri": None}, "it has no jwks_uri"),
+    "keys over plain http": ({"jwks_uri": "http://corp.example.com/jwks"}, "jwks_uri must be https"),
+    "keys on this machine": ({"jwks_uri": "http://127.0.0.1/jwks"}, "jwks_uri must be https, as the issuer is"),
+    "keys that are no URL": ({"jwks_uri": ["https://corp.example.com/jwks"]}, "jwks_uri is not a text"),
+    "a login over plain http": (
+        {"authorization_endpoint": "http://corp.example.com/auth"},
+        "authorization_endpoint must be https",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BAD_METADATA)
 def test_a_discovery_document_that_can_not_be_believed_is_not_used(case: str) -> None:
+    changes, reason = BAD_METADATA[case]
     corp = Issuer()
-    corp.metadata |= BAD_METADATA[case]
+    corp.metadata |= changes
 
     async def story(world: World) -> None:
         assert await _code(world, corp.token()) == "unavailable"
         assert corp.key_fetches == 0
-        assert not world.federation.status()[0].ready
+        (status,) = world.federation.status()
+        assert not status.ready
+        assert reason in status.detail
 
     _in_world(story, corp)
 
@@ -298,6 +304,29 @@ def test_a_provider_that_never_answers_is_given_up_on() -> None:
         assert "no answer within" in status.detail
 
     _in_world(story, corp, settings=[corp.settings(fetch_timeout_s=0.05)])
+
+
+def test_keys_that_are_gone_from_their_old_place_are_looked_for_through_discovery_at_once() -> None:
+    corp = Issuer()
+    moved = False
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404) if moved and request.url.path == "/jwks" else await corp.answer(request)
+
+    async def story() -> None:
+        nonlocal moved
+        federation = Federation([corp.settings()], transport=httpx.MockTransport(answer))
+        await federation.start()
+        await federation.first_attempts()
+        moved = True
+        corp.metadata["jwks_uri"] = "https://corp.example.com/new-keys"
+        await federation.refresh("corp")
+        assert "answered 404" in federation.status()[0].detail
+        await federation.refresh("corp")
+        assert federation.status()[0].detail == "ok"
+        await federation.close()
+
+    asyncio.run(story())
 
 
 def test_keys_that_moved_are_found_through_discovery() -> None:

@@ -46,6 +46,7 @@ def test_an_issuer_is_https_or_on_this_machine_and_kept_as_it_is(issuer: str) ->
         {"issuer": "http://localhost.example.com"},
         {"issuer": "http://localhost@example.com"},
         {"issuer": "https://user:secret@sso.example.com"},
+        {"issuer": "https://user@sso.example.com"},
         {"issuer": "https://sso.example.com?x=1"},
         {"issuer": "https://sso.example.com#x"},
         {"issuer": "https://sso.example.com:port"},

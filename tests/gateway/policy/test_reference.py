@@ -1,14 +1,20 @@
 """Any Casbin model loads and is decided by pycasbin itself, without its traps."""
 
+import tempfile
 import threading
+from itertools import pairwise
 from pathlib import Path
 
+import casbin
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.policy.bundle import load_bundle
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.reference import CasbinDecider
 from gateway.policy.request import AccessRequest
+from gateway.policy.rows import split_row
 from tests.gateway.policy.bundles import SHIPPED_MODEL, ask, engine_of, problems, write_bundle
 
 
@@ -92,6 +98,48 @@ def test_groups_are_links_of_their_request_in_every_domain(tmp_path: Path) -> No
     assert decision.role_path == ("alice", "group:c:ops", "admin")
     assert not engine.decide(ask("alice", "read", "x")).allowed
     assert not engine.decide(ask("alice", "read", "x", environment="dev", groups=("group:c:ops",))).allowed
+
+
+def test_a_chain_is_followed_as_far_as_pycasbin_follows_it(tmp_path: Path) -> None:
+    """Eight links of the bundle behind the one that a group adds."""
+    names = ["group:c:ops", *(f"r{number}" for number in range(8))]
+    rules = "\n".join(["p, r7, x, read", *(f"g, {member}, {role}" for member, role in pairwise(names))])
+    engine = engine_of(tmp_path, rules, model=RBAC)
+    assert engine.decide(ask("alice", "read", "x", groups=("group:c:ops",))).allowed
+
+
+_NAMES = st.sampled_from(["a", "b", "c", "d"])
+_DOMAINS = st.sampled_from(["prod", "dev"])
+_GROUPS = st.lists(st.sampled_from(["c", "d"]), unique=True).map(tuple)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(_NAMES, _DOMAINS, st.sampled_from(["x", "y"])), max_size=6),
+    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["c", "d"]), _DOMAINS), max_size=6),
+    st.tuples(st.sampled_from(["a", "b", "stranger"]), _DOMAINS, st.sampled_from(["x", "y"]), _GROUPS),
+)
+def test_domains_and_groups_decide_as_in_stock_pycasbin(
+    rules: list[tuple[str, str, str]],
+    links: list[tuple[str, str, str]],
+    asked: tuple[str, str, str, tuple[str, ...]],
+) -> None:
+    """Verdict and row are those of `enforce_ex` where the request's groups are rows in each domain."""
+    subject, domain, resource, groups = asked
+    rows = [f"p, {name}, {where}, {what}, read" for name, where, what in rules]
+    rows += [f"g, {member}, {role}, {where}" for member, role, where in links]
+    extra = [f"g, {subject}, {group}, {where}" for group in groups for where in ("prod", "dev")]
+    with tempfile.TemporaryDirectory() as folder:
+        decision = engine_of(Path(folder) / "bundle", "\n".join(rows), model=DOMAINS).decide(
+            ask(subject, "read", resource, environment=domain, groups=groups)
+        )
+        file = Path(folder) / "stock.csv"
+        file.write_text("\n".join([*rows, *extra]) + "\n")
+        stock = casbin.Enforcer(casbin.Enforcer.new_model(text=DOMAINS), casbin.persist.adapters.FileAdapter(str(file)))
+    allowed, fields = stock.enforce_ex(subject, domain, resource, "read")
+    assert decision.allowed is allowed
+    if decision.rule is not None:
+        assert split_row(decision.rule.text)[1:] == fields
 
 
 def test_strangers_do_not_grow_the_role_graph(tmp_path: Path) -> None:
