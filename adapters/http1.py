@@ -36,14 +36,14 @@ def request_head(method: str, target: bytes, headers: Headers, body: RequestBody
         or not _FRAMING_NAMES.isdisjoint(map(bytes.lower, names))
     ):
         _refuse(headers)
-    lines = [b"%b %b HTTP/1.1\r\n" % (method_bytes, target)]
-    lines += [b"%b: %b\r\n" % (name, value) for name, value in headers]
     if body.length is None:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
+        framing = b"Transfer-Encoding: chunked\r\n"
     elif body.length > 0 or body.framed:
-        lines.append(b"Content-Length: %d\r\n" % body.length)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        framing = b"Content-Length: %d\r\n" % body.length
+    else:
+        framing = b""
+    lines = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method_bytes, target, lines, framing)
 
 
 def _refuse(headers: Headers) -> NoReturn:

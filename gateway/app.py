@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -34,6 +34,7 @@ from gateway.forwarding import Forwarder
 from gateway.judgement import Judge
 from gateway.pipeline import Pipeline
 from gateway.policy.engine import PolicyEngine
+from gateway.policy.request import Revision
 from gateway.policy.source import PolicySource
 from gateway.proxy import Proxy
 from gateway.server import ExactProtocol
@@ -96,7 +97,7 @@ def build(settings: Settings) -> Proxy:
     counters = Counters()
     policy = PolicySource(settings.policies)
     policy.load()
-    federation = Federation(settings.identity.providers, policy.engine.bundle.directory)
+    federation = Federation(settings.identity.providers, policy.engine.directory)
     backends = {item.name: _backend(item) for item in settings.backends}
     signer = Signer.load(settings.audit.origin, settings.audit.signing_key_file)
     store = SqlAuditStore(settings.database)
@@ -129,7 +130,11 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
     await parts.audit.start()
     _record_policy(parts, parts.policy.engine)
     await parts.federation.start()
-    watching = asyncio.create_task(parts.policy.watch(lambda engine: _take_policy(parts, engine)))
+    watching = asyncio.create_task(
+        parts.policy.watch(
+            lambda engine: _take_policy(parts, engine), lambda problem: _record_refused_policy(parts, problem)
+        )
+    )
     try:
         yield
     finally:
@@ -142,22 +147,34 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
 
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:
-    parts.federation.use_directory(engine.bundle.directory)
+    parts.federation.use_directory(engine.directory)
     _record_policy(parts, engine)
 
 
 def _record_policy(parts: Parts, engine: PolicyEngine) -> None:
     revision = engine.revision
     logger.info("policy %s (%s) is in force", revision.commit or "outside git", revision.digest[:12])
+    _record_load(parts, "loaded", revision, engine.rule_count, "")
+
+
+def _record_refused_policy(parts: Parts, problem: str) -> None:
+    # The revision is the one that stays in force.
+    engine = parts.policy.engine
+    _record_load(parts, "refused", engine.revision, engine.rule_count, problem)
+
+
+def _record_load(
+    parts: Parts, result: Literal["loaded", "refused"], revision: Revision, rules: int, detail: str
+) -> None:
     parts.audit.append_soon(
         policy_load(
             time_us=time.time_ns() // 1000,
             instance=parts.instance,
-            result="loaded",
+            result=result,
             commit=revision.commit,
             digest=revision.digest,
-            rules=len(engine.bundle.rules),
-            detail="",
+            rules=rules,
+            detail=detail,
         )
     )
 
@@ -185,4 +202,8 @@ def serve(settings: Settings) -> None:
     # uvicorn handles both while it serves and raises them again afterwards; a stop in order is exit code 0.
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, signal.SIG_IGN)
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        # The log says why: the address is taken, or a part could not be started.
+        raise SystemExit(2)

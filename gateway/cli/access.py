@@ -1,8 +1,5 @@
 """`portcullis token`, `whoami` and `can-i`: what a person is to a gateway, and what they may do."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 from typing import Annotated, Any
 
 import typer

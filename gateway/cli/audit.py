@@ -1,8 +1,5 @@
 """`portcullis audit`: search, export and verify the audit log."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

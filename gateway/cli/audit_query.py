@@ -25,7 +25,7 @@ def query_of(
     request_id: str | None,
 ) -> "Query":
     """Return the query that the options stand for; raises CommandError for a time that is none."""
-    from audit.search import Query  # noqa: PLC0415
+    from audit.search import Query
 
     return Query(
         since_us=None if since is None else moment_us(since),

@@ -1,8 +1,5 @@
 """`portcullis config`: check a configuration file, print its schema."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 from pathlib import Path
 from typing import Annotated
 

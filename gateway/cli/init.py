@@ -1,8 +1,5 @@
 """`portcullis init`: a directory to start from. Nothing that exists is ever overwritten."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 import os
 import re
 import subprocess

@@ -1,8 +1,5 @@
 """`portcullis login` and `logout`: a browser login, kept for the other commands."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 import secrets
 import webbrowser
 from typing import TYPE_CHECKING, Annotated, Any

@@ -3,9 +3,6 @@
 A module of this package imports what is heavy inside its commands, so that `portcullis --help` answers at once.
 """
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 import sys
 import traceback
 from collections.abc import Sequence

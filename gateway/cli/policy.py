@@ -1,8 +1,5 @@
 """`portcullis policy`: check a policy directory and run its cases, as a pull request's gate does."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

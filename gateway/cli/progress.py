@@ -1,8 +1,5 @@
 """Shows how far a long verification is, where a person watches; elsewhere it costs nothing."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

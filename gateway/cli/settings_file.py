@@ -1,8 +1,5 @@
 """How every command that takes `--config` reads it."""
 
-# ruff: noqa: PLC0415
-# What is heavy is imported where it is needed, so that `portcullis --help` answers at once.
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -43,7 +43,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The engine's answer. `reason` is one of `allowed_by_rule`, `denied_by_rule`, `no_matching_rule`.
+    """The engine's answer.
+
+    `reason` is one of `allowed_by_rule`, `denied_by_rule`, `no_matching_rule`, and `evaluation_failed` where a model
+    other than the shipped one could not be evaluated: that denies.
 
     `role_path` leads from the subject to the rule's own subject: `("user:alice", "group:corp:dev", "role:deployer")`.
     """

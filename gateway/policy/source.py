@@ -66,8 +66,13 @@ class PolicySource:
                 return engine
         raise BundleError([Finding(".", 0, "the files keep changing while they are read; try again")])
 
-    async def watch(self, on_change: Callable[[PolicyEngine], None]) -> None:
-        """Follow the directory until cancelled; `on_change` gets every engine that comes into force after this call.
+    async def watch(
+        self, on_change: Callable[[PolicyEngine], None], on_refused: Callable[[str], None] = lambda problem: None
+    ) -> None:
+        """Follow the directory until cancelled.
+
+        `on_change` gets every engine that comes into force after this call, `on_refused` the problem of every change
+        that does not.
 
         Polling needs no system service and sees every kind of change: edits, git, symlink swaps, mounted volumes.
         """
@@ -75,11 +80,13 @@ class PolicySource:
             await asyncio.sleep(self._poll_s)
             if await asyncio.to_thread(self._state) != self._seen:
                 engine = await self._reload()
-                if engine is not None:
-                    try:
+                try:
+                    if engine is not None:
                         on_change(engine)
-                    except Exception:
-                        _LOGGER.exception("the new policy is in force, but telling so failed")
+                    elif self._problem is not None:
+                        on_refused(self._problem)
+                except Exception:
+                    _LOGGER.exception("the policy in force is as it should be, but telling so failed")
 
     async def _reload(self) -> PolicyEngine | None:
         """Try the changed directory; return the new engine, or None where the old one stays."""

@@ -1,5 +1,6 @@
 """What a running gateway answers when one of its parts fails, and how it comes back by itself."""
 
+import json
 import resource
 import shutil
 import socket
@@ -171,6 +172,8 @@ def test_a_rule_takes_effect_without_a_restart_and_a_bad_one_does_not(site: Site
             lambda: get(gateway, issuer, "/raw/admin/x").status_code == 403, "the good bundle is in force"
         )
         assert problem() is None
+    loads = [json.loads(row.body)["result"] for row in stored_rows(site) if row.kind == "policy_load"]
+    assert loads == ["loaded", "loaded", "refused", "loaded"]
 
 
 def test_accounts_of_two_providers_are_one_person(tmp_path: Path, issuer: Issuer, upstream: RawUpstream) -> None:

@@ -1,0 +1,110 @@
+"""What the SQLite audit log keeps when its process is killed, its disk fills up, or it may not write."""
+
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.sql_store import SqlAuditReader, create_store
+from audit.verify import verify_store
+from tests.adapters.audit_process import (
+    NOBODY,
+    audit_log,
+    received,
+    start,
+    write_until_killed,
+    write_until_the_disk_is_full,
+    write_without_the_right_to,
+)
+from tests.audit.samples import SIGNER
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    create_store(f"sqlite:///{tmp_path}/audit.db")
+    return f"sqlite:///{tmp_path}/audit.db"
+
+
+def test_no_acknowledged_record_is_lost_by_20_kills_under_load(url: str) -> None:
+    """The promise of a receipt, under kill -9: all receipts of all lives verify in the one log that remains."""
+    receipts: dict[int, bytes] = {}
+    chance = random.Random(20)
+    for _ in range(20):
+        process, connection = start(write_until_killed, url)
+        for _ in range(chance.randrange(5, 200)):
+            index, leaf = connection.recv()
+            assert index not in receipts, "an acknowledged index was given out again"
+            receipts[index] = leaf
+        process.kill()
+        receipts.update(received(connection))
+        process.join()
+        connection.close()
+    import asyncio
+
+    async def settle() -> None:
+        log = audit_log(url)
+        await log.start()
+        await log.close()
+
+    asyncio.run(settle())
+    reader = SqlAuditReader(url)
+    report = verify_store(reader, verifier=SIGNER.verifier, receipts=receipts)
+    rows = list(reader.rows())
+    reader.close()
+    assert report.ok, report.findings
+    assert len(receipts) > 400
+    decided = [row.request_id for row in rows if row.kind == "decision"]
+    closed = [row.request_id for row in rows if row.kind == "outcome"]
+    assert sorted(closed) == sorted(decided), "every decision has one outcome, true or indeterminate"
+    assert {row.verdict for row in rows if row.kind == "outcome"} == {"ok", "indeterminate"}
+
+
+def test_a_full_disk_refuses_and_is_recovered_from_without_a_restart(url: str) -> None:
+    process, connection = start(write_until_the_disk_is_full, url)
+    acknowledged, refused, problem, later = connection.recv()
+    process.join()
+    connection.close()
+    assert len(refused) == 3
+    assert all("disk" in text and "audit.db" in text for text in refused)
+    assert problem is not None
+    assert later is None
+    reader = SqlAuditReader(url)
+    report = verify_store(reader, verifier=SIGNER.verifier, receipts=dict(acknowledged))
+    kinds = [row.kind for row in reader.rows()]
+    reader.close()
+    assert report.ok, report.findings
+    assert kinds.count("decision") == len(acknowledged)
+    assert kinds.count("resume") == 1
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_read_only_database_is_named_and_served_once_it_may_be_written(open_folder: Path) -> None:
+    path = open_folder / "audit.db"
+    url = f"sqlite:///{path}"
+    create_store(url)
+    for name in open_folder.iterdir():
+        name.chmod(0o444)
+    open_folder.chmod(0o555)
+    process, connection = start(write_without_the_right_to, url, str(path))
+    said, error = connection.recv()
+    assert "audit.db" in said
+    assert said == error
+    if os.getuid() == 0:
+        for name in (open_folder, *open_folder.iterdir()):
+            os.chown(name, NOBODY, NOBODY)
+    open_folder.chmod(0o755)
+    for name in open_folder.iterdir():
+        name.chmod(0o644)
+    assert connection.recv() is True
+    assert connection.recv() is None
+    process.join()
+    connection.close()
