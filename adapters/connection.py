@@ -65,7 +65,8 @@ class Response:
         """Forget the rest of the body, and close the connection where that rest is still on its way."""
         if not self._parser.complete:
             self._connection.abort(UpstreamProtocolError("the response was closed before its end"))
-        self._parser.take()
+        if self._parser.pieces:
+            self._parser.take()
 
 
 class Connection(asyncio.Protocol):
@@ -77,8 +78,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_deadline", "_drained", "_error", "_first_byte_timeout_s", "_idle_timeout_s", "_loop", "_owner", "_parser",
-        "_patience_s", "_paused", "_poll", "_response", "_sent", "_timer", "_transport", "_unsent", "_waiter",
-        "expires", "gone", "keep_alive_timeout_s",
+        "_patience_s", "_paused", "_poll", "_response", "_sent", "_timer", "_timer_at", "_transport", "_unsent",
+        "_waiter", "expires", "gone", "keep_alive_timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._patience_s = 0.0
         self._unsent = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self.gone: asyncio.Future[None] = loop.create_future()
         self.expires = math.inf  # when an idle connection must no longer be used, in the loop's time
         self.keep_alive_timeout_s: int | None = None
@@ -291,7 +293,8 @@ class Connection(asyncio.Protocol):
         self._parser = self._response = None
         self._wake()
         if self._sent and parser.keep_alive and not parser.surplus and not self._transport.is_closing():
-            self.resume_receiving()
+            if self._paused:
+                self.resume_receiving()
             self.keep_alive_timeout_s = parser.keep_alive_timeout_s
             self._owner.freed(self)
         else:
@@ -329,17 +332,22 @@ class Connection(asyncio.Protocol):
         self._patience_s = seconds
         self._unsent = unsent
         self._deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+        if self._timer_at > self._deadline:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self._deadline
+        self._timer = self._loop.call_at(self._deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._timer_at = math.inf
         if self._deadline == math.inf:
             return
         if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            self._set_timer()
             return
         unsent = self._count_unsent()
         if unsent < self._unsent:

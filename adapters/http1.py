@@ -1,5 +1,6 @@
 """HTTP/1.1 as bytes (RFC 9112): a request's head and body on their way out, a response on its way in; no sockets."""
 
+import functools
 import re
 from collections.abc import AsyncIterator
 from typing import NoReturn
@@ -21,9 +22,6 @@ def request_head(method: str, target: bytes, headers: Headers, body: RequestBody
     control byte, a value with a control byte, or a framing header among `headers`. CONNECT is refused as well: a
     2xx answer would turn the connection into a tunnel.
     """
-    method_bytes = method.encode("latin-1", "replace")
-    if _TOKEN.fullmatch(method_bytes) is None or method_bytes == b"CONNECT":
-        raise ValueError(f"the method {method!r} can't be forwarded")
     if not target or target.translate(None, _TARGET_BYTES):
         raise ValueError("the request target is empty or holds a space or a control byte")
     names = [name for name, _ in headers]
@@ -43,7 +41,15 @@ def request_head(method: str, target: bytes, headers: Headers, body: RequestBody
     else:
         framing = b""
     lines = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
-    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method_bytes, target, lines, framing)
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (_method(method), target, lines, framing)
+
+
+@functools.lru_cache(maxsize=32)
+def _method(method: str) -> bytes:
+    method_bytes = method.encode("latin-1", "replace")
+    if _TOKEN.fullmatch(method_bytes) is None or method_bytes == b"CONNECT":
+        raise ValueError(f"the method {method!r} can't be forwarded")
+    return method_bytes
 
 
 def _refuse(headers: Headers) -> NoReturn:

@@ -1,7 +1,6 @@
 """Fetches what a provider publishes about itself: its metadata and its keys (OpenID Connect Discovery 1.0)."""
 
 import asyncio
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,39 +18,25 @@ class DiscoveryError(Exception):
     """A provider's document can't be had or can't be believed; the text says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderMetadata:
-    """The part of a provider's discovery document that is used; endpoints it does not name are None."""
+async def fetch_jwks_uri(client: httpx.AsyncClient, settings: ProviderSettings) -> str:
+    """Return where one provider publishes its keys.
 
-    issuer: str
-    jwks_uri: str
-    authorization_endpoint: str | None
-    token_endpoint: str | None
-    device_authorization_endpoint: str | None
-    end_session_endpoint: str | None
-
-
-async def fetch_metadata(client: httpx.AsyncClient, settings: ProviderSettings) -> ProviderMetadata:
-    """Return the metadata of one provider.
-
-    The document's `issuer` must equal the configured one exactly (section 4.3), and every endpoint in it must be
-    https, or loopback where the issuer itself is. Raises DiscoveryError.
+    The document's `issuer` must equal the configured one exactly (section 4.3), and the keys must be served over https,
+    or on loopback where the issuer itself is. Raises DiscoveryError.
     """
     url = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
     document = await _fetch_json(client, url, settings.fetch_timeout_s)
     if document.get("issuer") != settings.issuer:
         raise DiscoveryError(f"{url}: its issuer is not {settings.issuer}, character for character")
-    jwks_uri = _endpoint(document, "jwks_uri", url, settings)
-    if jwks_uri is None:
+    jwks_uri = document.get("jwks_uri")
+    if not isinstance(jwks_uri, str):
         raise DiscoveryError(f"{url}: it has no jwks_uri")
-    return ProviderMetadata(
-        issuer=settings.issuer,
-        jwks_uri=jwks_uri,
-        authorization_endpoint=_endpoint(document, "authorization_endpoint", url, settings),
-        token_endpoint=_endpoint(document, "token_endpoint", url, settings),
-        device_authorization_endpoint=_endpoint(document, "device_authorization_endpoint", url, settings),
-        end_session_endpoint=_endpoint(document, "end_session_endpoint", url, settings),
-    )
+    reason = insecure_reason(jwks_uri)
+    if reason is None and urlsplit(jwks_uri).scheme == "http" and urlsplit(settings.issuer).scheme == "https":
+        reason = "must be https, as the issuer is"
+    if reason is not None:
+        raise DiscoveryError(f"{url}: its jwks_uri {reason}")
+    return jwks_uri
 
 
 async def fetch_key_set(client: httpx.AsyncClient, settings: ProviderSettings, jwks_uri: str) -> KeySet:
@@ -85,17 +70,3 @@ async def _fetch_json(client: httpx.AsyncClient, url: str, timeout_s: float) -> 
         return parse_json_object(bytes(data), max_depth=MAX_DOCUMENT_DEPTH)
     except StrictJsonError as error:
         raise DiscoveryError(f"{url}: {error}") from None
-
-
-def _endpoint(document: JsonObject, member: str, url: str, settings: ProviderSettings) -> str | None:
-    value = document.get(member)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise DiscoveryError(f"{url}: {member} is not a text")
-    reason = insecure_reason(value)
-    if reason is None and urlsplit(value).scheme == "http" and urlsplit(settings.issuer).scheme == "https":
-        reason = "must be https, as the issuer is"
-    if reason is not None:
-        raise DiscoveryError(f"{url}: {member} {reason}")
-    return value

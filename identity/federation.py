@@ -22,7 +22,6 @@ from identity.claims import (
 )
 from identity.compact_jws import MAX_TOKEN_BYTES, CompactJws, parse_compact_jws
 from identity.directory import EMPTY_DIRECTORY, Directory
-from identity.discovery import ProviderMetadata
 from identity.principal import Principal
 from identity.provider_keys import ProviderKeys, ProviderStatus
 from identity.provider_settings import ProviderSettings, provider_conflicts
@@ -99,10 +98,6 @@ class Federation:
     def status(self) -> tuple[ProviderStatus, ...]:
         """Return how each provider is doing, in configured order."""
         return tuple(provider.keys.status() for provider in self._providers.values())
-
-    def metadata(self, name: str) -> ProviderMetadata | None:
-        """Return what a provider publishes about itself, None until it has been reached; raises KeyError."""
-        return self._named(name).keys.metadata
 
     async def authenticate(self, token: bytes) -> Principal:
         """Return the caller the token stands for.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 
 from identity.authenticator import ProviderUnavailableError
-from identity.discovery import DiscoveryError, ProviderMetadata, fetch_key_set, fetch_metadata
+from identity.discovery import DiscoveryError, fetch_jwks_uri, fetch_key_set
 from identity.key_set import EMPTY_KEY_SET, KeySet
 from identity.provider_settings import ProviderSettings
 from identity.rejections import rejection
@@ -59,8 +59,8 @@ class ProviderKeys:
         self._monotonic = monotonic
         self._on_change = on_change
         self._keys = EMPTY_KEY_SET
-        self._metadata: ProviderMetadata | None = None
-        self._metadata_at = 0.0
+        self._jwks_uri: str | None = None
+        self._discovered_at = 0.0
         self._keys_at: float | None = None
         self._tried_at: float | None = None
         self._problem: str | None = "discovery has not finished yet"
@@ -68,11 +68,6 @@ class ProviderKeys:
         self._fetch: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
-
-    @property
-    def metadata(self) -> ProviderMetadata | None:
-        """What the provider publishes about itself, None until it has been reached."""
-        return self._metadata
 
     def start(self) -> None:
         """Begin discovery and the refreshes, in the background."""
@@ -149,8 +144,7 @@ class ProviderKeys:
     async def _fetch_once(self) -> None:
         now = self._monotonic()
         try:
-            metadata = await self._current_metadata(now)
-            keys = await fetch_key_set(self._client, self._settings, metadata.jwks_uri)
+            keys = await fetch_key_set(self._client, self._settings, await self._current_jwks_uri(now))
         except DiscoveryError as error:
             self._failed(now, str(error))
         except Exception as error:
@@ -167,26 +161,26 @@ class ProviderKeys:
         self._tried_at = self._monotonic()
         self._tried.set()
 
-    async def _current_metadata(self, now: float) -> ProviderMetadata:
-        known = self._metadata
-        if known is not None and now - self._metadata_at < self._settings.discovery_refresh_s:
+    async def _current_jwks_uri(self, now: float) -> str:
+        known = self._jwks_uri
+        if known is not None and now - self._discovered_at < self._settings.discovery_refresh_s:
             return known
         try:
-            self._metadata = await fetch_metadata(self._client, self._settings)
+            self._jwks_uri = await fetch_jwks_uri(self._client, self._settings)
         except DiscoveryError as error:
             if known is None:
                 raise
-            _log.warning("provider %s: kept what it published before: %s", self._settings.name, error)
+            _log.warning("provider %s: its keys are fetched from where they were: %s", self._settings.name, error)
             return known
-        self._metadata_at = now
-        return self._metadata
+        self._discovered_at = now
+        return self._jwks_uri
 
     def _failed(self, now: float, problem: str) -> None:
         if self._problem != problem:
             _log.warning("provider %s: %s", self._settings.name, problem)
         self._problem = problem
-        # The provider may have moved its keys: next time its metadata is asked for first.
-        self._metadata_at = now - self._settings.discovery_refresh_s
+        # The provider may have moved its keys: next time discovery comes first.
+        self._discovered_at = now - self._settings.discovery_refresh_s
         if self._keys_at is not None and now - self._keys_at > self._settings.jwks_max_stale_s:
             self._keys_at = None
             self._use(EMPTY_KEY_SET)

@@ -1,4 +1,4 @@
-"""Processes that write an audit log and are killed, run out of disk, or may not write; the tests start and watch them."""
+"""Processes that write an audit log until they are killed, run out of disk, or may not write."""
 
 import asyncio
 import contextlib

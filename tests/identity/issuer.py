@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
 from identity.directory import EMPTY_DIRECTORY, Directory
 from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
@@ -200,6 +201,27 @@ class World:
 
     async def __aexit__(self, *_: object) -> None:
         await self.federation.close()
+
+
+def in_world(story: Callable[[World], Awaitable[None]], *issuers: Issuer, **options: Any) -> None:
+    """Let a story happen in a world of these providers."""
+
+    async def run() -> None:
+        async with World(*issuers, **options) as world:
+            await story(world)
+
+    asyncio.run(run())
+
+
+async def code_of(world: World, token: bytes) -> str | None:
+    """Return the code a token is refused with, `unavailable` where nobody can tell, None where it is accepted."""
+    try:
+        await world.federation.authenticate(token)
+    except InvalidCredentialError as error:
+        return error.code
+    except ProviderUnavailableError:
+        return "unavailable"
+    return None
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from identity.authenticator import InvalidCredentialError
 from identity.directory import Directory, Person
 from identity.principal import Principal
 from identity.rejections import REJECTIONS
-from tests.identity.issuer import NOW, Issuer, World, b64, forge, jwk, private_key, sign
+from tests.identity.issuer import NOW, Issuer, World, b64, forge, in_world, jwk, private_key, sign
 
 
 def _code_of(token: bytes, *issuers: Issuer, **settings: Any) -> str | None:
@@ -27,14 +26,6 @@ async def _verdict(token: bytes, issuers: tuple[Issuer, ...], settings: dict[str
         except InvalidCredentialError as error:
             return error.code
     return None
-
-
-def _in_world(story: Callable[[World], Awaitable[None]], *issuers: Issuer, **options: Any) -> None:
-    async def run() -> None:
-        async with World(*issuers, **options) as world:
-            await story(world)
-
-    asyncio.run(run())
 
 
 def test_a_good_token_becomes_a_principal_with_its_evidence() -> None:
@@ -60,7 +51,7 @@ def test_a_good_token_becomes_a_principal_with_its_evidence() -> None:
         assert len(principal.token_sha256) == 64
         assert await world.federation.authenticate(token) is principal
 
-    _in_world(story, corp)
+    in_world(story, corp)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"])
@@ -182,7 +173,7 @@ def test_no_byte_of_a_token_can_be_changed(part: int) -> None:
             with pytest.raises(InvalidCredentialError):
                 await world.federation.authenticate(token)
 
-    _in_world(story, corp)
+    in_world(story, corp)
 
 
 def test_a_cached_token_ends_with_its_exp_and_its_leeway() -> None:
@@ -198,7 +189,7 @@ def test_a_cached_token_ends_with_its_exp_and_its_leeway() -> None:
         with pytest.raises(InvalidCredentialError, match="token_expired"):
             await world.federation.authenticate(token)
 
-    _in_world(story, corp)
+    in_world(story, corp)
 
 
 def test_a_cached_token_is_verified_anew_after_five_minutes() -> None:
@@ -212,7 +203,7 @@ def test_a_cached_token_is_verified_anew_after_five_minutes() -> None:
         world.clock.now = NOW + 300
         assert await world.federation.authenticate(token) is not first
 
-    _in_world(story, corp)
+    in_world(story, corp)
 
 
 def test_a_cached_token_serves_no_other_issuer_audience_or_gateway() -> None:
@@ -235,7 +226,7 @@ def test_a_cached_token_serves_no_other_issuer_audience_or_gateway() -> None:
             with pytest.raises(InvalidCredentialError, match="wrong_audience"):
                 await stricter.federation.authenticate(token)
 
-    _in_world(story, corp, partner)
+    in_world(story, corp, partner)
 
 
 PEOPLE = Directory(
@@ -255,7 +246,7 @@ def test_one_person_is_the_same_whichever_provider_vouched() -> None:
         stranger = await world.federation.authenticate(partner.token(sub="alice"))
         assert stranger.subject == "user:partner:alice"
 
-    _in_world(story, corp, partner, directory=PEOPLE)
+    in_world(story, corp, partner, directory=PEOPLE)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +270,7 @@ def test_a_person_is_found_by_a_verified_plain_address_only(email: str, verified
         assert (await world.federation.authenticate(token)).subject == subject
 
     settings = [partner.settings(email_domains=["example.com"])]
-    _in_world(story, partner, settings=settings, directory=PEOPLE)
+    in_world(story, partner, settings=settings, directory=PEOPLE)
 
 
 def test_a_changed_directory_holds_from_the_next_request_on() -> None:
@@ -294,7 +285,7 @@ def test_a_changed_directory_holds_from_the_next_request_on() -> None:
         with pytest.raises(InvalidCredentialError, match="person_deactivated"):
             await world.federation.authenticate(token)
 
-    _in_world(story, corp)
+    in_world(story, corp)
 
 
 def test_no_refusal_and_no_log_line_shows_any_part_of_a_token(caplog: pytest.LogCaptureFixture) -> None:
@@ -326,7 +317,7 @@ def test_no_refusal_and_no_log_line_shows_any_part_of_a_token(caplog: pytest.Log
             assert marker not in shown
             assert not any(segment.decode()[:24] in shown for segment in token.split(b".") if len(segment) > 24)
 
-    _in_world(story, corp)
+    in_world(story, corp)
     assert marker not in caplog.text
 
 

@@ -10,7 +10,13 @@ from identity.authenticator import InvalidCredentialError, ProviderUnavailableEr
 from identity.directory import Directory, Person
 from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
-from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, OidcProvider
+from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, SERVER, OidcProvider
+
+
+def test_the_provider_is_installed_from_a_lock_that_names_no_host() -> None:
+    lock = (SERVER / "package-lock.json").read_text()
+    assert "://" not in lock
+    assert '"integrity"' in lock
 
 
 def _settings(name: str, provider: OidcProvider, **changes: Any) -> ProviderSettings:

@@ -7,6 +7,9 @@
 Clients it knows: `portcullis-cli` (public, native: `http://127.0.0.1:<any port>/callback` or `/`, PKCE, refresh and
 device flow), `portcullis` (confidential, secret `CLIENT_SECRET`, redirects to `redirect_uris`) and `ci`
 (client credentials, same secret). Access tokens are `at+jwt` for the audience `portcullis`.
+
+`package-lock.json` names no host: it is made by `npm install --omit-lockfile-registry-resolved`, and its `funding`
+members are taken out.
 """
 
 import base64
@@ -90,9 +93,8 @@ class OidcProvider:
             "accessTokenTtl": access_token_ttl_s,
             "clients": _clients(redirect_uris),
         }
-        # A file, not a pipe: nobody reads it while the program runs, and a full pipe would stop it.
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[str] | None = None
         self.issuer = ""
 
     def __enter__(self) -> Self:
@@ -101,12 +103,12 @@ class OidcProvider:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._errors.close()
 
     def start(self) -> None:
         """Start the process; after `stop`, on the same port with a new key and no memory of its sessions."""
         _install()
-        self._errors.truncate(0)
+        # A file, not a pipe: nobody reads it while the program runs, and a full pipe would stop it.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             ["node", "server.mjs", json.dumps(self._state)],
             cwd=SERVER,
@@ -115,7 +117,11 @@ class OidcProvider:
             stderr=self._errors,
             text=True,
         )
-        started = self._read_answer()
+        try:
+            started = self._read_answer()
+        except RuntimeError:
+            self.stop()
+            raise
         self.issuer = started["issuer"]
         self._state["port"] = urlsplit(self.issuer).port
 
@@ -125,7 +131,8 @@ class OidcProvider:
             return
         self._process.terminate()
         self._process.communicate(timeout=10)
-        self._process = None
+        _pipe(self._errors).close()
+        self._process = self._errors = None
 
     def rotate(self, *, kid: str | None = None, keep_old: bool = False) -> None:
         """Sign with a new key from now on; the old one stays published only if `keep_old`."""
@@ -200,8 +207,9 @@ class OidcProvider:
                 answer: dict[str, Any] = json.loads(line)
                 return answer
         process.wait(timeout=10)
-        self._errors.seek(0)
-        raise RuntimeError(f"the OpenID provider ended with {process.returncode}:\n{self._errors.read()}")
+        errors = _pipe(self._errors)
+        errors.seek(0)
+        raise RuntimeError(f"the OpenID provider ended with {process.returncode}:\n{errors.read()}")
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
