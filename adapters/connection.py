@@ -1,18 +1,15 @@
 """One connection to a backend: an HTTP/1.1 exchange at a time, with flow control both ways and deadlines."""
 
 import asyncio
-import fcntl
 import math
-import os
 import select
-import ssl
-import struct
-import termios
 from typing import Protocol, cast
 
 from adapters.backend import Headers
+from adapters.deadline import Deadline
 from adapters.http1 import OutgoingBody
 from adapters.http1_response import ResponseParser
+from adapters.sockets import descriptor, is_cut, unread_pieces, unsent_bytes
 from adapters.upstream import UpstreamProtocolError, UpstreamTimeoutError
 
 MAX_BUFFERED_BYTES = 128 * 1024
@@ -72,14 +69,13 @@ class Response:
 class Connection(asyncio.Protocol):
     """A TCP or TLS connection of a pool, driven by its event loop.
 
-    A deadline runs only while the backend is waited for, never while a client or the gateway is. There is one timer a
-    connection, moved only where it fires too early for the deadline of the moment: most exchanges never touch it.
+    A deadline runs only while the backend is waited for, never while a client or the gateway is.
     """
 
     __slots__ = (
         "_deadline", "_drained", "_error", "_first_byte_timeout_s", "_idle_timeout_s", "_loop", "_owner", "_parser",
-        "_patience_s", "_paused", "_poll", "_response", "_sent", "_timer", "_timer_at", "_transport", "_unsent",
-        "_waiter", "expires", "gone", "keep_alive_timeout_s",
+        "_patience_s", "_paused", "_poll", "_response", "_sent", "_transport", "_unsent", "_waiter",
+        "expires", "gone", "keep_alive_timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -103,11 +99,9 @@ class Connection(asyncio.Protocol):
         self._error: Exception | None = None  # why the connection was closed; None while it is open
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._deadline = math.inf
+        self._deadline = Deadline(loop, self._deadline_passed)
         self._patience_s = 0.0
         self._unsent = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
         self.gone: asyncio.Future[None] = loop.create_future()
         self.expires = math.inf  # when an idle connection must no longer be used, in the loop's time
         self.keep_alive_timeout_s: int | None = None
@@ -126,7 +120,8 @@ class Connection(asyncio.Protocol):
         self._sent = body is None
         try:
             if body is None:
-                self._expect_within(self._first_byte_timeout_s)
+                # Only what exceeds the buffers can still be on its way when the deadline passes.
+                self._expect_within(self._first_byte_timeout_s, len(head) if len(head) > MAX_BUFFERED_BYTES else 0)
                 await self._news(parser)
             else:
                 sender = self._loop.create_task(self._send(body, parser))
@@ -176,8 +171,7 @@ class Connection(asyncio.Protocol):
             self._parser.stop()
             self._parser = None
         self._response = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.stop()
         self._wake()
         self.resume_writing()
         self._transport.abort()
@@ -188,7 +182,7 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=MAX_BUFFERED_BYTES)
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll.register(descriptor(transport), select.POLLIN)
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -216,10 +210,10 @@ class Connection(asyncio.Protocol):
         """Take the end of the stream; the transport then closes itself."""
         parser = self._parser
         if parser is None:
-            self.abort()
+            self.abort(UpstreamProtocolError("the backend closed the connection before a request was sent"))
         elif not parser.started:
             self.abort(NoAnswerError("the backend closed the connection before it answered"))
-        elif _is_cut(self._transport.get_extra_info("ssl_object")):
+        elif is_cut(self._transport):
             self.abort(UpstreamProtocolError("the backend's TLS stream was cut"))
         else:
             try:
@@ -253,6 +247,7 @@ class Connection(asyncio.Protocol):
     # The exchange.
 
     async def _send(self, body: OutgoingBody, parser: ResponseParser) -> None:
+        """Send the rest of a body at the backend's pace; a failure of its source ends the exchange."""
         try:
             while True:
                 data = await body.next()
@@ -263,11 +258,11 @@ class Connection(asyncio.Protocol):
                 if body.done:
                     break
                 if self._drained is not None:
-                    self._expect_within(self._idle_timeout_s, self._count_unsent())
+                    self._expect_within(self._idle_timeout_s, unsent_bytes(self._transport))
                     await self._drained
-                    self._deadline = math.inf
+                    self._deadline.clear()
             self._sent = True
-            self._expect_within(self._first_byte_timeout_s, self._count_unsent())
+            self._expect_within(self._first_byte_timeout_s, unsent_bytes(self._transport))
         except Exception as error:
             self.abort(error)
 
@@ -281,7 +276,7 @@ class Connection(asyncio.Protocol):
             raise
 
     def _wake(self) -> None:
-        self._deadline = math.inf
+        self._deadline.clear()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -292,7 +287,13 @@ class Connection(asyncio.Protocol):
             self._response.complete = True
         self._parser = self._response = None
         self._wake()
-        if self._sent and parser.keep_alive and not parser.surplus and not self._transport.is_closing():
+        if (
+            self._sent
+            and parser.keep_alive
+            and not parser.surplus
+            and not self._transport.is_closing()
+            and not self._transport.get_write_buffer_size()
+        ):
             if self._paused:
                 self.resume_receiving()
             self.keep_alive_timeout_s = parser.keep_alive_timeout_s
@@ -314,72 +315,29 @@ class Connection(asyncio.Protocol):
         A backend that answers early (413) and closes makes our next write fail, and the event loop then drops the
         answer unread. Only a plain socket can be read here: over TLS such an answer may be lost.
         """
-        if self._transport.get_extra_info("ssl_object") is not None:
-            return
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        try:
-            while self._error is None and self._parser is not None:
-                data = os.read(descriptor, MAX_BUFFERED_BYTES)
-                if not data:
-                    return  # not the backend's own end: the error was read away before
-                self.data_received(data)
-        except OSError:
-            return
+        for data in unread_pieces(self._transport):
+            self.data_received(data)
+            if self._parser is None:
+                return
 
     # Deadlines.
 
     def _expect_within(self, seconds: float, unsent: int = 0) -> None:
         self._patience_s = seconds
         self._unsent = unsent
-        self._deadline = self._loop.time() + seconds
-        if self._timer_at > self._deadline:
-            self._set_timer()
+        self._deadline.set(seconds)
 
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = self._deadline
-        self._timer = self._loop.call_at(self._deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._timer_at = math.inf
-        if self._deadline == math.inf:
-            return
-        if self._loop.time() < self._deadline:
-            self._set_timer()
-            return
-        unsent = self._count_unsent()
+    def _deadline_passed(self) -> None:
+        unsent = unsent_bytes(self._transport)
         if unsent < self._unsent:
             # The backend is slow, but it reads.
             self._expect_within(self._patience_s, unsent)
-            return
-        self.abort(UpstreamTimeoutError(self._silence()))
+        elif self._response is not None:
+            self._time_out("the backend sent nothing more of its response for")
+        elif not self._sent:
+            self._time_out("the backend took nothing more of the request's body for")
+        else:
+            self._time_out("the backend did not answer within")
 
-    def _silence(self) -> str:
-        if self._response is not None:
-            return f"the backend sent nothing more of its response for {self._patience_s:g} s"
-        if not self._sent:
-            return f"the backend took nothing more of the request's body for {self._patience_s:g} s"
-        return f"the backend did not answer within {self._patience_s:g} s"
-
-    def _count_unsent(self) -> int:
-        """Return the bytes that the backend's host has not acknowledged: the transport's and the kernel's."""
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        try:
-            (queued,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
-        except OSError:
-            queued = 0
-        return int(self._transport.get_write_buffer_size()) + int(queued)
-
-
-def _is_cut(tls: ssl.SSLObject | None) -> bool:
-    """Tell whether a stream ended without TLS's close_notify: anyone on the path can do that (RFC 9112 section 9.8)."""
-    if tls is None:
-        return False
-    try:
-        return tls.read(1) != b""
-    except ssl.SSLZeroReturnError:
-        return False
-    except ssl.SSLError:
-        return True
+    def _time_out(self, what: str) -> None:
+        self.abort(UpstreamTimeoutError(f"{what} {self._patience_s:g} s"))

@@ -11,7 +11,7 @@ from adapters.connections import ConnectionPool
 from adapters.upstream import UpstreamProtocolError
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
 from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
-from tests.parts.request_bodies import NO_BODY, Body, StalledBody
+from tests.parts.request_bodies import NO_BODY, Body, StalledBody, sized
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REFUSED = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"
@@ -58,6 +58,30 @@ def test_an_early_answer_is_delivered_and_sending_stops(
         assert await response.read() == b"no"
         response.close()
         assert pool.counters().idle == 0
+        await pool.close()
+
+    with RawUpstream(script) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@on_both_loops
+def test_an_answer_to_a_body_that_is_still_on_its_way_spoils_the_connection(loop_factory: LoopFactory) -> None:
+    """The rest of the body would be the beginning of the next request to a backend that gave up on it."""
+
+    def script(connection: RawConnection) -> None:
+        connection.read_until(b"\r\n\r\n")
+        connection.send(OK)
+        connection.wait_for(answered)
+        connection.read_to_end()
+
+    answered = threading.Event()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url)
+        response = await pool.send("PUT", b"/", HOST, sized(PIECE * 256))
+        assert await response.read() == b"ok"
+        assert pool.counters().idle == 0
+        answered.set()
         await pool.close()
 
     with RawUpstream(script) as upstream:

@@ -164,6 +164,35 @@ def test_a_stream_that_is_ended_is_a_whole_response(
 
 
 @on_both_loops
+def test_a_large_body_over_tls_arrives_whole_at_the_readers_pace(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], loop_factory: LoopFactory
+) -> None:
+    piece = bytes(range(256)) * 256
+
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(128):
+            connection.send(piece)
+        connection.end_tls()
+
+    async def main(url: str) -> None:
+        pool = ConnectionPool(url, tls=contexts[1])
+        response = await pool.send("GET", b"/", HOST, NO_BODY)
+        body = bytearray()
+        while data := await response.read():
+            body += data
+            await asyncio.sleep(0.002)
+        assert body == piece * 128
+        response.close()
+        while pool.counters().open:
+            await asyncio.sleep(0)
+
+    with RawUpstream(script, tls=contexts[0]) as upstream:
+        run(main(upstream.url), loop_factory)
+
+
+@on_both_loops
 def test_https_to_a_plain_server_is_a_connect_error(loop_factory: LoopFactory) -> None:
     def script(connection: RawConnection) -> None:
         connection.send(OK)
