@@ -66,6 +66,7 @@ class HttpAdapter:
     def __init__(self, settings: HttpSettings) -> None:
         self.relaxed: frozenset[str] = frozenset(settings.relax)
         self._name = settings.name
+        self._reads_bodies = any(route.body for route in settings.routes)
         self._routes: dict[str, list[RouteMatcher]] = {}
         for route in settings.routes:
             for method in route.methods:
@@ -78,6 +79,8 @@ class HttpAdapter:
 
     def body_limit(self, request: BackendRequest) -> int:
         """Return 64 KiB where a route of this method, path and query looks into the body, else 0."""
+        if not self._reads_bodies:
+            return 0
         try:
             return MAX_BODY_BYTES if any(route.body for route, _ in self._candidates(request)) else 0
         except UnclassifiedError:

@@ -32,7 +32,7 @@ def path_of(url: str) -> Path:
     return Path(database)
 
 
-def connect(path: Path, mode: Literal["ro", "rw"]) -> Connection:
+def connect(path: Path, mode: Literal["ro", "rw"], busy_timeout_s: float = 2.0) -> Connection:
     """Open `path`, which must exist, in autocommit mode; raises AuditUnavailableError."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise AuditUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old: the audit log needs 3.37 or newer")
@@ -45,7 +45,7 @@ def connect(path: Path, mode: Literal["ro", "rw"]) -> Connection:
         creator=lambda: sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",
             uri=True,
-            timeout=2.0,
+            timeout=busy_timeout_s,
             isolation_level=None,
             check_same_thread=False,
         ),

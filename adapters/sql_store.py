@@ -66,10 +66,14 @@ def create_store(url: str) -> None:
 
 
 class SqlAuditStore:
-    """Writes the log; one process at a time, through one connection."""
+    """Writes the log; one process at a time, through one connection.
 
-    def __init__(self, url: str) -> None:
+    `busy_timeout_s`: how long a foreign program may hold the database locked.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 2.0) -> None:
         self._path = path_of(url)
+        self._busy_timeout_s = busy_timeout_s
         self._lock: WriterLock | None = None
         self._connection: Connection | None = None
         self._driver: sqlite3.Connection | None = None
@@ -80,7 +84,7 @@ class SqlAuditStore:
         """See `AuditStore.open`."""
         self.close()
         try:
-            connection = self._connection = connect(self._path, "rw")
+            connection = self._connection = connect(self._path, "rw", self._busy_timeout_s)
             self._lock = WriterLock(self._path)
             _prepare(self._path, connection)
             check_schema(self._path, connection)
@@ -147,8 +151,8 @@ class SqlAuditStore:
     def _settle(self, connection: Connection) -> None:
         # After a failed fsync the kernel may show data that the disk does not hold. Copying all of it into the
         # database file, and syncing that, makes what is seen from here on durable.
-        busy, pages, copied = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        if self._doubtful and (busy or pages != copied):
+        busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        if self._doubtful and busy:
             raise AuditUnavailableError(
                 f"{self._path}: a reader keeps the audit database from being synced after an error: end it"
             )
@@ -233,9 +237,6 @@ def _prepare(path: Path, connection: Connection) -> None:
         raise AuditUnavailableError(f"{path}: SQLite can't keep a write-ahead log here (journal mode {mode})")
     connection.exec_driver_sql("PRAGMA synchronous = FULL")
     connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 2000")
-    # Tells a read-only file and a foreign writer at once, not at the first request.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    connection.exec_driver_sql("ROLLBACK")
 
 
 def _head(path: Path, connection: Connection) -> Head:

@@ -100,10 +100,10 @@ def parse_target(raw: bytes, relaxed: Mapping[str, frozenset[str]]) -> Target:
     # A path that the backend would receive as `//host/...` could be read as an authority: no relaxation covers it.
     if b"//" in below and ("empty_segment" not in rules or below[:2] == b"//"):
         raise TargetRefusedError("empty_segment")
-    pieces = below[1:].split(b"/")
-    segments = (
-        tuple(_decode(piece) for piece in pieces) if b"%" in below else tuple(piece.decode("ascii") for piece in pieces)
-    )
+    if b"%" in below:
+        segments = tuple([_decode(piece) for piece in below[1:].split(b"/")])
+    else:
+        segments = tuple(below[1:].decode("ascii").split("/"))
     if b"." in path or b";" in path or b"%" in below:
         _check_segments((name, *segments), rules)
     return Target(raw, name, below, segments, query if mark else None)

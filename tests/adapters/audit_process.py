@@ -106,7 +106,7 @@ def write_without_the_right_to(connection: Connection, url: str, path: str) -> N
             await log.append(decision(1, verdict="denied"))
         except AuditUnavailableError as error:
             connection.send((said, str(error)))
-        connection.send(wait_for_rights(path))
+        wait_for_rights(path)
         await log.append(decision(2, verdict="denied"))
         connection.send(log.problem)
         await log.close()
@@ -114,8 +114,7 @@ def write_without_the_right_to(connection: Connection, url: str, path: str) -> N
     asyncio.run(main())
 
 
-def wait_for_rights(path: str, seconds: float = 20.0) -> bool:
+def wait_for_rights(path: str, seconds: float = 20.0) -> None:
     end = time.monotonic() + seconds
-    while not os.access(path, os.W_OK) and time.monotonic() < end:
+    while not (os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK)) and time.monotonic() < end:
         time.sleep(0.005)
-    return os.access(Path(path).parent, os.W_OK)

@@ -29,7 +29,7 @@ def url(path: Path) -> str:
 
 @pytest.fixture
 def store(url: str) -> Iterator[SqlAuditStore]:
-    made = SqlAuditStore(url)
+    made = SqlAuditStore(url, busy_timeout_s=0.05)
     yield made
     made.close()
 
@@ -207,6 +207,25 @@ def test_a_foreign_writer_is_named(shell: sqlite3.Connection, store: SqlAuditSto
     shell.execute("ROLLBACK")
     store.open()
     store.append(rows, head)
+
+
+def test_after_an_error_the_log_is_only_trusted_once_it_was_synced_whole(
+    store: SqlAuditStore, shell: sqlite3.Connection
+) -> None:
+    """After a failed fsync the kernel shows what the disk may not hold: nothing read then counts as durable."""
+    head = store.open()
+    more, end = stored([decision(3)], tree=Frontier(head.size, head.frontier))
+    store.append(more, end)
+    shell.execute("BEGIN")
+    shell.execute("SELECT count(*) FROM audit_log").fetchone()
+    rows, head = stored([decision(9)])
+    with pytest.raises(AuditUnavailableError):
+        store.append(rows, head)
+    for _ in range(2):
+        with pytest.raises(AuditUnavailableError, match="a reader keeps"):
+            store.open()
+    shell.execute("COMMIT")
+    assert store.open() == end
 
 
 @pytest.mark.parametrize("gone", ["", "-wal"])

@@ -85,24 +85,30 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_read_only_database_is_named_and_served_once_it_may_be_written(open_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("modes", "says"),
+    [
+        pytest.param((0o555, 0o444), "permission", id="folder and files"),
+        pytest.param((0o755, 0o444), "read-only", id="files"),
+    ],
+)
+def test_a_read_only_database_is_named_and_served_once_it_may_be_written(
+    open_folder: Path, modes: tuple[int, int], says: str
+) -> None:
     path = open_folder / "audit.db"
-    url = f"sqlite:///{path}"
-    create_store(url)
-    for name in open_folder.iterdir():
-        name.chmod(0o444)
-    open_folder.chmod(0o555)
-    process, connection = start(write_without_the_right_to, url, str(path))
+    create_store(f"sqlite:///{path}")
+    files = list(open_folder.iterdir())
+    for name, mode in [*((name, modes[1]) for name in files), (open_folder, modes[0])]:
+        if os.getuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        name.chmod(mode)
+    process, connection = start(write_without_the_right_to, f"sqlite:///{path}", str(path))
     said, error = connection.recv()
     assert "audit.db" in said
+    assert says in said.lower()
     assert said == error
-    if os.getuid() == 0:
-        for name in (open_folder, *open_folder.iterdir()):
-            os.chown(name, NOBODY, NOBODY)
-    open_folder.chmod(0o755)
-    for name in open_folder.iterdir():
-        name.chmod(0o644)
-    assert connection.recv() is True
+    for name in (open_folder, *open_folder.iterdir()):
+        name.chmod(0o755)
     assert connection.recv() is None
     process.join()
     connection.close()
