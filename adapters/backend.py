@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -36,16 +36,14 @@ class BackendRequest:
         return values[0] if values else None
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """One thing a request would do: `aws-prod/s3/invoices/a.pdf` + `s3:GetObject`."""
 
     resource: str
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(NamedTuple):
     """What is sent to the backend in place of the request's own target and headers.
 
     `target` is the whole raw request target (base path, path and query); `headers` include Host and the backend's

@@ -116,17 +116,21 @@ class Connection(asyncio.Protocol):
         if self._error is not None:
             raise self._error
         parser = self._parser = ResponseParser(answers_head=answers_head)
+        waiter = self._waiter = self._loop.create_future()
         self._transport.write(head)
         self._sent = body is None
         try:
             if body is None:
                 # Only what exceeds the buffers can still be on its way when the deadline passes.
                 self._expect_within(self._first_byte_timeout_s, len(head) if len(head) > MAX_BUFFERED_BYTES else 0)
-                await self._news(parser)
+                await waiter
             else:
                 sender = self._loop.create_task(self._send(body, parser))
                 try:
-                    await self._news(parser)
+                    await waiter
+                except asyncio.CancelledError:
+                    self._abandon(parser)
+                    raise
                 finally:
                     sender.cancel()
                     await asyncio.wait((sender,))
@@ -145,7 +149,12 @@ class Connection(asyncio.Protocol):
         """Wait for the next piece of the body or its end; raises UpstreamProtocolError or UpstreamTimeoutError."""
         if self._error is None:
             self._expect_within(self._idle_timeout_s)
-            await self._news(parser)
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._abandon(parser)
+                raise
         if not parser.pieces and not parser.complete:
             raise self._reason()
 
@@ -266,16 +275,8 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             self.abort(error)
 
-    async def _news(self, parser: ResponseParser) -> None:
-        """Wait until `_wake` is called: a head, a piece of body, an end or an error."""
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        except asyncio.CancelledError:
-            self._abandon(parser)
-            raise
-
     def _wake(self) -> None:
+        """Tell whoever waits of a head, a piece of body, an end or an error."""
         self._deadline.clear()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():

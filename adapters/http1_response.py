@@ -11,7 +11,7 @@ MAX_HEADERS = 256
 MAX_INTERIM_RESPONSES = 16
 
 _TEXT_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-_FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
+_FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding", b"keep-alive"})
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _STATUS_LINE_STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
@@ -58,14 +58,13 @@ class ResponseParser:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes from the wire. Raises UpstreamProtocolError."""
-        if self.complete:
-            self.surplus = True
-        elif self._llhttp is None:
+        llhttp = self._llhttp
+        if llhttp is None:
             self._count(data)
         elif self.head_complete:
-            self._feed_chunked(self._llhttp, data)
+            self._feed_chunked(llhttp, data)
         else:
-            self._feed_head(self._llhttp, data)
+            self._feed_head(llhttp, data)
 
     def feed_eof(self) -> None:
         """Take the end of the stream: the regular end of a close-delimited body, else UpstreamProtocolError."""
@@ -98,7 +97,10 @@ class ResponseParser:
             self.started = True
         elif not self.started or self._start:
             self._check_start(data)
-        self._execute(llhttp, data)
+        try:
+            llhttp.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(error)
         self._fed += len(data)
         if self._fed > MAX_HEAD_BYTES and (
             # Before that, llhttp holds the unfinished header in memory.
@@ -114,7 +116,10 @@ class ResponseParser:
 
     def _feed_chunked(self, llhttp: httptools.HttpResponseParser, data: bytes) -> None:
         before = self.buffered
-        self._execute(llhttp, data)
+        try:
+            llhttp.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(error)
         self._dry = self._dry + len(data) if self.buffered == before else 0
         if self.complete:
             self._llhttp = None
@@ -122,6 +127,9 @@ class ResponseParser:
             raise UpstreamProtocolError(f"the backend sent over {MAX_HEAD_BYTES} bytes of chunk extensions or trailers")
 
     def _count(self, data: bytes) -> None:
+        if self.complete:
+            self.surplus = True
+            return
         size = len(data)
         if self._left is not None:
             if size > self._left:
@@ -133,17 +141,14 @@ class ResponseParser:
         self.pieces.append(data)
         self.buffered += size
 
-    def _execute(self, llhttp: httptools.HttpResponseParser, data: bytes) -> None:
-        try:
-            llhttp.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self.complete:
-                self.surplus = True
-                return
-            refusal = error.__context__
-            if isinstance(refusal, UpstreamProtocolError):
-                raise refusal from None
-            raise UpstreamProtocolError(f"the backend's response is malformed: {error}") from None
+    def _fail(self, error: httptools.HttpParserError) -> None:
+        if self.complete:
+            self.surplus = True
+            return
+        refusal = error.__context__
+        if isinstance(refusal, UpstreamProtocolError):
+            raise refusal from None
+        raise UpstreamProtocolError(f"the backend's response is malformed: {error}") from None
 
     def _check_start(self, data: bytes) -> None:
         """Refuse what llhttp would let pass: blank lines, RTSP and ICE, HTTP/0.9 and HTTP/2.0 as a version."""
@@ -211,18 +216,14 @@ class ResponseParser:
             self.complete = True
 
     def _read_framing(self, llhttp: httptools.HttpResponseParser) -> None:
-        closes = False
         codings: list[bytes] = []
         for name, value in self.headers:
-            key = name.lower()
-            if key not in _FRAMING_NAMES:
+            if (key := name.lower()) not in _FRAMING_NAMES:
                 continue
             if key == b"content-length":
                 self.length = int(value)  # llhttp has checked that it stands once and is a number
             elif key == b"transfer-encoding":
                 codings.append(value)
-            elif key == b"connection":
-                closes = closes or b"close" in value.lower()
             elif (timeout := _KEEP_ALIVE_TIMEOUT.search(value)) is not None:
                 self.keep_alive_timeout_s = int(timeout[1])
         self.keep_alive = llhttp.should_keep_alive()
@@ -236,6 +237,7 @@ class ResponseParser:
             self._chunked = True
         elif self._answers_head and self.length is None:
             # llhttp would wait for the end of the stream.
+            closes = any(name.lower() == b"connection" and b"close" in value.lower() for name, value in self.headers)
             self.keep_alive = not closes and llhttp.get_http_version() == "1.1"
         if self.status == 204 and (codings or self.length):
             # Forbidden there (RFC 9112 section 6.1, RFC 9110 section 8.6); the body it tells of may follow.

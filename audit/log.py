@@ -75,6 +75,7 @@ class AuditLog:
         self._stalled: float | None = None
         self._stall_text = f"the audit store has not answered for {stall_s:g} s"
         self._closed = False
+        self._waiting = 0
         self._dropped = 0
 
     async def start(self) -> None:
@@ -103,12 +104,13 @@ class AuditLog:
         says so: nothing was forwarded.
         """
         if self._closed or self._thread is None:
-            raise AuditUnavailableError("the audit log is closed")
+            raise AuditUnavailableError("the audit log is closed, or was never started")
         if self._stalled is not None and self._is_stalled():
             raise AuditUnavailableError(self._stall_text)
         if self._queue.qsize() >= self._max_waiting:
             raise AuditUnavailableError(f"the audit log is behind by {self._max_waiting} records")
         future: asyncio.Future[Receipt] = self._loop.create_future()
+        self._waiting += 1
         self._queue.put((entry, future))
         if self._watch is None:
             self._watch = self._loop.call_later(self._stall_s, self._check_stall)
@@ -118,6 +120,8 @@ class AuditLog:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._abandon(entry, future.result())
             raise
+        finally:
+            self._waiting -= 1
 
     def append_soon(self, entry: Record) -> None:
         """Keep `entry` (an outcome) for the next batch and return at once; it is retried while the store is down."""
@@ -211,7 +215,7 @@ class AuditLog:
     def _check_stall(self) -> None:
         self._watch = None
         began = self._committer.busy_since
-        if began is None and self._queue.empty():
+        if not self._waiting:
             return
         left_s = self._stall_s if began is None else began + self._stall_s - time.monotonic()
         if began is None or left_s > 0:

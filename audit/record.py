@@ -10,8 +10,7 @@ query's value: those may be secrets.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from audit.canonical import INTEGER_LIMIT, Json, encode, quote, quoted
 from audit.cut import COMFORTABLE_BYTES, fitted
@@ -71,8 +70,7 @@ class Actor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record ready to be stored: its canonical bytes and the columns that repeat parts of them.
 
     `decision_index` is set on an outcome only: the index of the decision it closes.

@@ -77,6 +77,9 @@ class Forwarder:
         if response.length is not None and status not in _BODILESS:
             headers.append((b"content-length", b"%d" % response.length))
         await exchange.begin_answer(status, headers + evidence)
+        if not response.complete:
+            # The head goes out now, however long the body takes.
+            await exchange.send_body(b"", more=True)
         piece = await response.read()
         while piece:
             # What is here already is looked ahead at, so that a small answer ends with its only piece.

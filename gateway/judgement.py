@@ -59,8 +59,6 @@ class Judge:
         exchange.body = ClientBody(exchange.receive, headers.length, framed=headers.framed)
         if exchange.method in _METHODS_REFUSED:
             return Problem("method_not_allowed", f"{exchange.method} would show the caller what the backend received")
-        if raw.http_version != "1.1":
-            return Problem("http_version", "send the request over HTTP/1.1")
         return None
 
     async def authenticate(self, exchange: Exchange) -> Problem | None:

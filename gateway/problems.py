@@ -36,7 +36,6 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "audit_unavailable": ProblemKind(503, "The audit log can't be written, so nothing is forwarded"),
     "provider_unavailable": ProblemKind(503, "The identity provider can't be reached"),
     "upstream_timeout": ProblemKind(504, "The backend did not answer in time"),
-    "http_version": ProblemKind(505, "Backends are served over HTTP/1.1 only"),
 }
 
 # After these nobody can be sure where the next request on the connection begins.

@@ -6,32 +6,36 @@ of these.
 """
 
 import asyncio
+import socket
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import Problem
 
 EXTENSION = "portcullis"
 MAX_HEADER_BYTES = 65_536
 MAX_HEADERS = 128
+_BODILESS = frozenset((204, 304))
 _TOO_LARGE = Problem("headers_too_large", f"the head is longer than {MAX_HEADER_BYTES} bytes")
 
 
 class RawRequest:
     """What ASGI leaves out of a scope: the raw target and headers, and whether the client is still there."""
 
-    __slots__ = ("_cycle", "_protocol", "headers", "http_version", "target")
+    __slots__ = ("_answer", "_protocol", "headers", "target")
 
     def __init__(
-        self, protocol: "ExactProtocol", target: bytes, headers: list[tuple[bytes, bytes]], http_version: str
+        self, protocol: "ExactProtocol", answer: "Answer", target: bytes, headers: list[tuple[bytes, bytes]]
     ) -> None:
         self._protocol = protocol
-        self._cycle: RequestResponseCycle | None = None
+        self._answer = answer
         self.target = target
         self.headers = headers
-        self.http_version = http_version
 
     @property
     def client_gone(self) -> bool:
@@ -42,15 +46,74 @@ class RawRequest:
         """Cancel that task when the client's connection closes; None: cancel nothing any more."""
         self._protocol.watching = task
 
-    def bind(self, cycle: RequestResponseCycle) -> None:
-        """Remember the response that answers this request."""
-        self._cycle = cycle
-
     def abort(self) -> None:
         """Close the connection in mid-response, so that the client can't take what it has for the whole."""
-        if self._cycle is not None:
-            self._cycle.disconnected = True
-        self._protocol.transport.close()
+        self._answer.disconnected = True
+        transport = self._protocol.transport
+        # A plain close is the regular end of an answer without length or chunks: a reset can't be taken for one.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+class Answer(RequestResponseCycle):
+    """One answer on its way to the client: the head goes out together with the first piece of the body.
+
+    An empty piece sends the head alone. Names and values come from the gateway itself or from a parser that
+    refuses control bytes. An HTTP/1.0 client, who knows no chunks, is told the end by closing.
+    """
+
+    _head = b""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send one ASGI event; waits while the client is not reading."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message["headers"])
+            return
+        assert message["type"] == "http.response.body"
+        body, more = message.get("body", b""), message.get("more_body", False)
+        head, self._head = self._head, b""
+        if self.scope["method"] == "HEAD":
+            body = b""
+        elif self.chunked_encoding:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if not more:
+                body += b"0\r\n\r\n"
+        if head or body:
+            self.transport.write(head + body)
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        lines = [STATUS_LINE[status]]
+        delimited = status in _BODILESS or self.scope["method"] == "HEAD"
+        for name, value in headers:
+            lines.append(b"%b: %b\r\n" % (name, value))
+            if name == b"content-length":
+                delimited = True
+            elif name == b"connection" and value == b"close":
+                self.keep_alive = False
+        if delimited:
+            self.chunked_encoding = False
+        elif self.scope["http_version"] == "1.1":
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            self.chunked_encoding = self.keep_alive = False
+        if not self.keep_alive and (b"connection: close\r\n" not in lines):
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)
 
 
 class ExactProtocol(HttpToolsProtocol):
@@ -110,18 +173,39 @@ class ExactProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request over with its raw target, and refuse what this server does not speak."""
         self._in_headers = False
-        version = self.parser.get_http_version()
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._refuse(Problem("bad_request", "the HTTP version must be 1.1 or 1.0"))
-        if self.parser.should_upgrade():
+        if version == "1.0" and any(name.lower() == b"transfer-encoding" for name, _ in self.headers):
+            self._refuse(Problem("bad_request", "HTTP/1.0 has no Transfer-Encoding"))
+        if parser.should_upgrade():
             self._refuse(Problem("upgrade_not_served", "neither CONNECT nor an Upgrade header is served"))
-        raw = RawRequest(self, self.url, self.headers, version)
-        self.scope["extensions"] = {EXTENSION: raw}  # type: ignore[dict-item]
-        # The parsed target is only a placeholder: routing starts from the raw one, once it was found canonical.
-        self.url = b"/"
-        super().on_headers_complete()
-        raw.bind(self.cycle)
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        # Placeholders: routing starts from the raw target, once that was found canonical.
+        scope["path"], scope["raw_path"], scope["query_string"] = "/", b"/", b""
+        before = self.cycle
+        self.cycle = answer = Answer(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope["extensions"] = {EXTENSION: RawRequest(self, answer, self.url, self.headers)}  # type: ignore[dict-item]
         self._in_body = True
+        if before is None or before.response_complete:
+            self._start_asgi_task(answer, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((answer, self.app))
 
     def on_message_complete(self) -> None:
         """Note that what comes next is another request."""

@@ -7,14 +7,15 @@ accepted bytes are forwarded as they came.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_TARGET_BYTES: Final = 16_384
 
 # RFC 3986 pchar without `%`, plus `/`.
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 _ESCAPED_PATH = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:@/%-]*")
+# Segments without `.`, `;` or an escape, none of them empty but the last; a query without an escape.
+_PLAIN_TARGET = re.compile(rb"/([a-z0-9-]+)((?:/[A-Za-z0-9_~!$&'()*+,=:@-]+)*/?)(?:\?([\x21\x22\x24\x26-\x7e]*))?")
 # Queries carry no path meaning here and go on untouched, so tools that leave braces or quotes bare still work.
 _QUERY = re.compile(rb"[\x21\x22\x24-\x7e]*")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -50,8 +51,7 @@ class TargetRefusedError(Exception):
         self.rule = rule
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """An accepted target: `/{backend}{path}?{query}`.
 
     `backend` is the first segment, `path` the raw rest beginning with `/` (`/` where nothing follows the backend), and
@@ -73,6 +73,16 @@ def parse_target(raw: bytes, relaxed: Mapping[str, frozenset[str]]) -> Target:
 
     `relaxed` names, per backend, the rules that do not apply to it. Raises TargetRefusedError.
     """
+    plain = _PLAIN_TARGET.fullmatch(raw)
+    if plain is not None and len(raw) <= MAX_TARGET_BYTES:
+        # Nothing in it that any rule looks at: most requests end here.
+        name = plain[1].decode("ascii")
+        path = plain[2] or b"/"
+        return Target(raw, name, path, tuple(path[1:].decode("ascii").split("/")), plain[3])
+    return _parse_odd_target(raw, relaxed)
+
+
+def _parse_odd_target(raw: bytes, relaxed: Mapping[str, frozenset[str]]) -> Target:
     if len(raw) > MAX_TARGET_BYTES:
         raise TargetRefusedError("too_long")
     if raw[:1] != b"/":

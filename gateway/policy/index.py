@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import TypeVar
 
 from gateway.policy.conditions import Verdict, compile_condition
 from gateway.policy.matchers import TextMatch, compile_resource
@@ -16,6 +17,9 @@ _Cell = tuple[list[_Entry], list[_Entry]]
 _ANY = "*"
 # A denial is answered while others wait: what is looked at to make it helpful is bounded.
 _MAX_LOOKED_AT = 5_000
+_MAX_KEPT = 4_096
+_Key = TypeVar("_Key")
+_Found = TypeVar("_Found")
 
 
 class RuleIndex:
@@ -30,6 +34,8 @@ class RuleIndex:
         self._nested_roles = tuple(member for member in self._roles.members if member.startswith("role:"))
         self._revision = revision
         self._tables: dict[tuple[str, str], dict[str, _Cell]] = {}
+        self._reached: dict[tuple[str, tuple[str, ...], str, str], tuple[_Cell, ...]] = {}
+        self._paths: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
         for number, row in enumerate(self._rows):
             self._add(number, row)
 
@@ -44,7 +50,7 @@ class RuleIndex:
 
     def decide(self, request: AccessRequest) -> Decision:
         """Decide one request; no input makes this raise."""
-        cells = list(self._cells(request, self._holders(request)))
+        cells = self._cells(request)
         number = _first_deny(cells, request)
         if number is not None:
             return self._decision(request, False, "denied_by_rule", number)
@@ -83,15 +89,35 @@ class RuleIndex:
             if table is not None:
                 yield table
 
-    def _cells(self, request: AccessRequest, holders: set[str]) -> Iterator[_Cell]:
-        for table in self._tables_for(request):
-            for subject in table.keys() & holders:
-                yield table[subject]
+    def _cells(self, request: AccessRequest) -> tuple[_Cell, ...]:
+        """Return the rows of all that the subject is, for this environment and backend.
+
+        The same people come back with the same groups, so what was found is kept, up to a bound: the index itself
+        never changes.
+        """
+        key = (request.subject, request.groups, request.environment, request.resource.partition("/")[0])
+        found = self._reached.get(key)
+        if found is None:
+            holders = self._holders(request)
+            found = tuple([table[subject] for table in self._tables_for(request) for subject in table.keys() & holders])
+            _keep(self._reached, key, found)
+        return found
 
     def _decision(self, request: AccessRequest, allowed: bool, reason: str, number: int) -> Decision:
         row = self._rows[number]
-        path = self._roles.path(request.subject, request.groups, row.fields[0])
+        key = (request.subject, request.groups, row.fields[0])
+        path = self._paths.get(key)
+        if path is None:
+            path = self._roles.path(*key)
+            _keep(self._paths, key, path)
         return Decision(allowed, reason, row.rule, path, self._revision)
+
+
+def _keep(found: dict[_Key, _Found], key: _Key, value: _Found) -> None:
+    # Keys come from callers' tokens. Emptying is cheaper than any order of leaving, and rare.
+    if len(found) >= _MAX_KEPT:
+        found.clear()
+    found[key] = value
 
 
 def _first_deny(cells: Iterable[_Cell], request: AccessRequest) -> int | None:

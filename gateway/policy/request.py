@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ContextValue = str | int | bool | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
+class AccessRequest(NamedTuple):
     """May `subject` do `action` on `resource` in `environment`?
 
     `groups` act as `g` rows from the subject for this request only. `context` is what conditions can see; its keys
@@ -41,8 +41,7 @@ class Rule:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The engine's answer.
 
     `reason` is one of `allowed_by_rule`, `denied_by_rule`, `no_matching_rule`, and `evaluation_failed` where a model

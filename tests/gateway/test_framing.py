@@ -1,5 +1,7 @@
 """Framing at the front door: what two servers could split differently is refused and the connection closed."""
 
+import socket
+
 import pytest
 
 from tests.parts.front import Front, close_after, ok
@@ -110,9 +112,28 @@ def test_a_second_host_or_authorization_is_refused(front: Front, lines: tuple[by
     assert front.send(head(front, *lines)).status in (400, 401)
 
 
-def test_http_1_0_is_refused_on_the_data_path_only(front: Front) -> None:
-    assert exchange(front.gateway.port, head(front, version=b"HTTP/1.0")).startswith(b"HTTP/1.1 505 ")
-    assert exchange(front.gateway.port, b"GET /-/livez HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+def test_an_http_1_0_client_is_told_the_end_by_closing(front: Front) -> None:
+    front.script = close_after(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    answer = exchange(front.gateway.port, head(front, version=b"HTTP/1.0"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\nabcde")
+    assert b"transfer-encoding" not in answer
+    assert exchange(front.gateway.port, b"GET /-/livez HTTP/1.0\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_http_1_0_client_does_not_take_a_cut_answer_for_whole(front: Front) -> None:
+    front.script = close_after(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc")
+    with socket.create_connection(("127.0.0.1", front.gateway.port), 10) as connection:
+        connection.sendall(head(front, version=b"HTTP/1.0"))
+        with pytest.raises(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+
+def test_chunks_from_an_http_1_0_client_are_refused(front: Front) -> None:
+    """SECURITY-CASES 8"""
+    data = head(front, b"Transfer-Encoding: chunked", version=b"HTTP/1.0") + b"0\r\n\r\n" + SMUGGLED
+    assert exchange(front.gateway.port, data).startswith(b"HTTP/1.1 400 ")
 
 
 def test_pipelined_requests_are_answered_in_order(front: Front) -> None:
