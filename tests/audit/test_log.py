@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -467,3 +468,41 @@ def test_a_defect_in_the_store_refuses_instead_of_hanging(caplog: pytest.LogCapt
 
     run(story)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_more_open_decisions_than_a_batch_takes_are_all_closed() -> None:
+    durable = MemoryLog()
+    durable.rows, durable.head = stored([decision(number) for number in range(700)])
+
+    async def story(log: AuditLog, store: MemoryStore) -> None:
+        await until(lambda: log.counters.open_decisions == 0)
+
+    run(story, MemoryStore(durable))
+    assert [item["decision"] for item in documents(durable, "outcome")] == list(range(700))
+    assert_sound(durable)
+
+
+def test_a_record_stored_as_an_outcome_that_is_none_stops_the_log() -> None:
+    durable = MemoryLog()
+    rows, durable.head = stored([decision(1), outcome(1, 0)])
+    durable.rows = [rows[0], replace(rows[1], body=b"{}")]
+
+    async def story(log: AuditLog, store: MemoryStore) -> None:
+        assert "record 1 is not an outcome" in str(await refused(log, decision(2)))
+
+    run(story, MemoryStore(durable))
+
+
+def test_closing_gives_up_on_a_store_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore(MemoryLog())
+
+    async def main() -> None:
+        log = new_log(store)
+        await log.start()
+        store.go_on.clear()
+        await log.close(timeout_s=0.05)
+        store.go_on.set()
+        await until(lambda: not store.is_open)
+
+    asyncio.run(main())
+    assert "closing without it" in caplog.text
