@@ -47,7 +47,7 @@ logger = logging.getLogger("portcullis")
 ADAPTERS: Final[Mapping[str, type[BackendSettings]]] = {"aws": AwsSettings, "http": HttpSettings}
 KEEP_ALIVE_S: Final = 75
 DRAIN_S: Final = 30
-YOUNG_OBJECTS: Final = 20_000
+YOUNG_OBJECTS: Final = 100_000
 
 
 def create_audit_store(url: str) -> None:
@@ -204,8 +204,8 @@ def serve(settings: Settings) -> None:
     # uvicorn handles both while it serves and raises them again afterwards; a stop in order is exit code 0.
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, signal.SIG_IGN)
-    # What is here now stays: the collector need not look at it again. Requests leave hardly any cycles behind, so it
-    # runs rarely, and a quarter more of them pass.
+    # What is here now stays: the collector need not look at it again. Requests leave no cycles behind, so it rarely
+    # has to run, and a quarter more of them pass.
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 50)

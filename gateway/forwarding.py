@@ -36,7 +36,7 @@ class Forwarder:
         detail = "internal_error"
         # The client's leaving is delivered as a cancellation: it reaches whatever is being waited for, at no cost
         # to the requests whose client stays.
-        raw.cancel_when_client_goes(asyncio.current_task())
+        raw.cancel_when_client_goes(True)
         try:
             await self._carry(exchange, evidence(exchange, receipt))
             result, detail = "ok", ""
@@ -50,7 +50,7 @@ class Forwarder:
             if not raw.client_gone:
                 raise
         finally:
-            raw.cancel_when_client_goes(None)
+            raw.cancel_when_client_goes(False)
             duration_us = (time.perf_counter_ns() - started_ns) // 1000
             self._audit.append_soon(outcome_record(exchange, receipt, result, detail, duration_us))
             self._counters.forwarded(exchange.status, duration_us)

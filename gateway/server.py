@@ -6,13 +6,14 @@ of these.
 """
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import httptools
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import Problem
@@ -42,9 +43,9 @@ class RawRequest:
         """Whether the client's connection is closed."""
         return self._protocol.gone
 
-    def cancel_when_client_goes(self, task: "asyncio.Task[Any] | None") -> None:
-        """Cancel that task when the client's connection closes; None: cancel nothing any more."""
-        self._protocol.watching = task
+    def cancel_when_client_goes(self, wanted: bool) -> None:
+        """Have this request's task cancelled when the client's connection closes, or no more."""
+        self._protocol.cancels = wanted
 
     def abort(self) -> None:
         """Close the connection in mid-response, so that the client can't take what it has for the whole."""
@@ -63,6 +64,20 @@ class Answer(RequestResponseCycle):
     """
 
     _head = b""
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Run the application for this request; whatever it leaves undone ends the connection."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except Exception:
+            self.logger.exception("a request failed beyond the reach of its problem document")
+        finally:
+            if not self.response_complete and not self.disconnected:
+                self.disconnected = True
+                self.transport.close()
+            # The scope refers to this answer: a cycle a request would keep the garbage collector busy.
+            self.scope = {}  # type: ignore[typeddict-item]
+            self.on_response = _nothing
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send one ASGI event; waits while the client is not reading."""
@@ -116,15 +131,20 @@ class Answer(RequestResponseCycle):
         self._head = b"".join(lines)
 
 
+def _nothing() -> None:
+    return None
+
+
 class ExactProtocol(HttpToolsProtocol):
     """One client connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.watching: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[None] | None = None  # of the request that is being answered
+        self.cancels = False
         self.gone = False
-        self._header_bytes = 0
         self._unfinished_bytes = 0
+        self._idle_since = math.inf
         self._in_headers = False
         self._in_body = False
         self._refusal = Problem("bad_request", "the request is not well-formed HTTP/1.1")
@@ -133,61 +153,65 @@ class ExactProtocol(HttpToolsProtocol):
         """Note that the client is gone and cancel what is being done for it."""
         self.gone = True
         super().connection_lost(exc)
-        if self.watching is not None:
-            self.watching.cancel()
-            self.watching = None
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        if self.cancels and self.task is not None:
+            self.task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Bound a head that never ends before it is parsed further."""
+        self._idle_since = math.inf
         if self._in_headers:
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > MAX_HEADER_BYTES:
                 self._refusal = _TOO_LARGE
                 self.send_400_response("")
                 return
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """Begin to count the head's bytes."""
-        super().on_message_begin()
+        """Begin a request."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_headers = True
-        self._header_bytes = 0
         self._unfinished_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        """Collect the raw target."""
-        self._count(len(url))
-        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the header as it was spelled; trailers come here too and are dropped."""
-        if not self._in_headers:
-            return
-        self._count(len(name) + len(value) + 4)
-        if len(self.headers) >= MAX_HEADERS:
-            self._refuse(Problem("headers_too_large", f"there are more than {MAX_HEADERS} headers"))
-        if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        if self._in_headers:
+            if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand the request over with its raw target, and refuse what this server does not speak."""
         self._in_headers = False
-        parser, scope = self.parser, self.scope
+        headers, parser = self.headers, self.parser
         version = parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            self._refuse(Problem("bad_request", "the HTTP version must be 1.1 or 1.0"))
-        if version == "1.0" and any(name.lower() == b"transfer-encoding" for name, _ in self.headers):
-            self._refuse(Problem("bad_request", "HTTP/1.0 has no Transfer-Encoding"))
-        if parser.should_upgrade():
-            self._refuse(Problem("upgrade_not_served", "neither CONNECT nor an Upgrade header is served"))
-        scope["method"] = parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        # Placeholders: routing starts from the raw target, once that was found canonical.
-        scope["path"], scope["raw_path"], scope["query_string"] = "/", b"/", b""
+        self._check_head(version)
+        # The target is a placeholder: routing starts from the raw one, once that was found canonical.
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": "",
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": headers,
+            "extensions": {},
+        }
         before = self.cycle
         self.cycle = answer = Answer(
-            scope=scope,
+            scope=cast(HTTPScope, scope),
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -199,13 +223,26 @@ class ExactProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope["extensions"] = {EXTENSION: RawRequest(self, answer, self.url, self.headers)}  # type: ignore[dict-item]
+        scope["extensions"][EXTENSION] = RawRequest(self, answer, self.url, headers)
         self._in_body = True
         if before is None or before.response_complete:
             self._start_asgi_task(answer, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((answer, self.app))
+
+    def _check_head(self, version: str) -> None:
+        headers = self.headers
+        if version not in ("1.1", "1.0"):
+            self._refuse(Problem("bad_request", "the HTTP version must be 1.1 or 1.0"))
+        if len(headers) > MAX_HEADERS:
+            self._refuse(Problem("headers_too_large", f"there are more than {MAX_HEADERS} headers"))
+        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in headers]) > MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+        if version == "1.0" and any(name.lower() == b"transfer-encoding" for name, _ in headers):
+            self._refuse(Problem("bad_request", "HTTP/1.0 has no Transfer-Encoding"))
+        if self.parser.should_upgrade():
+            self._refuse(Problem("upgrade_not_served", "neither CONNECT nor an Upgrade header is served"))
 
     def on_message_complete(self) -> None:
         """Note that what comes next is another request."""
@@ -235,10 +272,33 @@ class ExactProtocol(HttpToolsProtocol):
         head.append(b"content-length: %d\r\n\r\n" % len(body))
         return b"".join(head) + body
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(_TOO_LARGE)
+    def on_response_complete(self) -> None:
+        """Go on with the next pipelined request, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        # One timer a connection, moved only where it fires: most requests never touch it.
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.task = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _close_if_idle(self) -> None:
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            self.timeout_keep_alive_task = None
+            self.transport.close()
+        else:
+            left_s = min(left_s, self.timeout_keep_alive)
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self._close_if_idle)
 
     def _refuse(self, problem: Problem) -> None:
         self._refusal = problem
