@@ -73,9 +73,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_deadline", "_drained", "_error", "_first_byte_timeout_s", "_idle_timeout_s", "_loop", "_owner", "_parser",
+        "_deadline", "_drained", "_error", "_first_byte_timeout_s", "_idle_timeout_s", "_owner", "_parser",
         "_patience_s", "_paused", "_poll", "_response", "_sent", "_transport", "_unsent", "_waiter",
-        "expires", "gone", "keep_alive_timeout_s",
+        "expires", "gone", "keep_alive_timeout_s", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         idle_timeout_s: float,
     ) -> None:
         self._owner = owner
-        self._loop = loop
+        self.loop = loop
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._transport: asyncio.Transport
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         if self._error is not None:
             raise self._error
         parser = self._parser = ResponseParser(answers_head=answers_head)
-        waiter = self._waiter = self._loop.create_future()
+        waiter = self._waiter = self.loop.create_future()
         self._transport.write(head)
         self._sent = body is None
         try:
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
                 self._expect_within(self._first_byte_timeout_s, len(head) if len(head) > MAX_BUFFERED_BYTES else 0)
                 await waiter
             else:
-                sender = self._loop.create_task(self._send(body, parser))
+                sender = self.loop.create_task(self._send(body, parser))
                 try:
                     await waiter
                 except asyncio.CancelledError:
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         """Wait for the next piece of the body or its end; raises UpstreamProtocolError or UpstreamTimeoutError."""
         if self._error is None:
             self._expect_within(self._idle_timeout_s)
-            waiter = self._waiter = self._loop.create_future()
+            waiter = self._waiter = self.loop.create_future()
             try:
                 await waiter
             except asyncio.CancelledError:
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
 
         The event loop may not have seen yet that the backend closed it or sent something unasked, so the kernel is.
         """
-        return self._error is None and self._loop.time() < self.expires and not self._poll.poll(0)
+        return self._error is None and self.loop.time() < self.expires and not self._poll.poll(0)
 
     def abort(self, error: Exception | None = None) -> None:
         """Close the connection at once; `error` is what those who wait on it will get."""
@@ -245,7 +245,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Hold the request's body back until the backend reads."""
-        self._drained = self._loop.create_future()
+        self._drained = self.loop.create_future()
 
     def resume_writing(self) -> None:
         """Let the request's body go on."""

@@ -144,7 +144,7 @@ class ConnectionPool:
             return
         if len(self._idle) >= self._max_idle:
             self._idle.popleft().abort()
-        loop = asyncio.get_running_loop()
+        loop = connection.loop
         connection.expires = loop.time() + keep_alive_s
         self._idle.append(connection)
         if self._sweeper is None:

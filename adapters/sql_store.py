@@ -65,6 +65,10 @@ def create_store(url: str) -> None:
         connection.close()
 
 
+# The head is in a batch's last row only. A `Row` has its fields in the order of the columns before it.
+_NO_HEAD = (None, None)
+
+
 class SqlAuditStore:
     """Writes the log; one process at a time, through one connection.
 
@@ -106,19 +110,8 @@ class SqlAuditStore:
             raise AuditUnavailableError(f"{self._path}: the audit store is closed")
         values: list[object] = []
         for row in rows:
-            values += (
-                row.index,
-                row.leaf,
-                row.body,
-                row.time_us,
-                row.kind,
-                row.request_id,
-                row.actor,
-                row.backend,
-                row.verdict,
-                None,
-                None,
-            )
+            values += row
+            values += _NO_HEAD
         values[-2:] = (b"".join(head.frontier), head.settled)
         self._doubtful = True
         try:

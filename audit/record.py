@@ -19,6 +19,7 @@ Verdict = Literal["allowed", "denied", "unauthenticated", "refused"]
 Result = Literal["ok", "fail", "indeterminate"]
 
 COLUMN_CHARACTERS: Final = 256
+_MAX_ACTORS: Final = 4096
 
 
 class Actor(Protocol):
@@ -218,14 +219,25 @@ def columns(document: Mapping[str, Json]) -> tuple[str, str, int, str, str, str]
     )
 
 
+_actors: dict[str, tuple[Actor, str]] = {}
+
+
 def _actor(actor: Actor) -> str:
+    # A caller is the same object for as long as the check of their token is remembered.
+    known = _actors.get(actor.token_sha256)
+    if known is not None and known[0] is actor:
+        return known[1]
     acr = actor.acr
-    return (
+    text = (
         f'{{"acr":{"null" if acr is None else quote(acr)},"amr":{quoted(actor.amr)},"groups":{quoted(actor.groups)},'
         f'"issuer":{quote(actor.issuer)},"provider":{quote(actor.provider)},"subject":{quote(actor.subject)},'
         f'"token_sha256":{quote(actor.token_sha256)},"token_subject":{quote(actor.token_subject)},'
         f'"username":{quote(actor.username)}}}'
     )
+    if len(_actors) >= _MAX_ACTORS:
+        _actors.clear()
+    _actors[actor.token_sha256] = (actor, text)
+    return text
 
 
 def _event(kind: str, time_us: int, document: Mapping[str, Json]) -> Record:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class AuditUnavailableError(Exception):
@@ -26,14 +26,13 @@ class Head:
     settled: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One stored record: its position, its leaf hash (32 bytes) and exactly the bytes that were hashed.
 
     The other fields repeat what is in `body` so that a search need not parse it; the proof rests on `body` alone.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # a row is nobody's tuple to search in
     leaf: bytes
     body: bytes
     time_us: int

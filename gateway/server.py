@@ -6,6 +6,7 @@ of these.
 """
 
 import asyncio
+import logging
 import math
 import socket
 import struct
@@ -17,6 +18,8 @@ from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import Problem
+
+logger = logging.getLogger("portcullis.server")
 
 EXTENSION = "portcullis"
 MAX_HEADER_BYTES = 65_536
@@ -63,21 +66,39 @@ class Answer(RequestResponseCycle):
     refuses control bytes. An HTTP/1.0 client, who knows no chunks, is told the end by closing.
     """
 
-    _head = b""
+    def __init__(self, protocol: "ExactProtocol", scope: HTTPScope, *, keep_alive: bool) -> None:
+        # Not the parent's: it makes a dozen things that are not needed here, for every request.
+        self.scope = scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.tasks = protocol.tasks
+        self.task: asyncio.Task[None] | None = None
+        self.message_event = asyncio.Event()
+        self.on_response = protocol.on_response_complete
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.disconnected = False
+        self.body = bytearray()
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding = None
+        self._head = b""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Run the application for this request; whatever it leaves undone ends the connection."""
         try:
             await app(self.scope, self.receive, self.send)
         except Exception:
-            self.logger.exception("a request failed beyond the reach of its problem document")
+            logger.exception("a request failed beyond the reach of its problem document")
         finally:
             if not self.response_complete and not self.disconnected:
                 self.disconnected = True
                 self.transport.close()
-            # The scope refers to this answer: a cycle a request would keep the garbage collector busy.
-            self.scope = {}  # type: ignore[typeddict-item]
-            self.on_response = _nothing
+            if self.task is not None:
+                self.tasks.discard(self.task)
+            # These refer back to this answer: a cycle a request would keep the garbage collector busy.
+            self.scope, self.task, self.on_response = {}, None, _nothing  # type: ignore[typeddict-item]
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send one ASGI event; waits while the client is not reading."""
@@ -210,19 +231,8 @@ class ExactProtocol(HttpToolsProtocol):
             "extensions": {},
         }
         before = self.cycle
-        self.cycle = answer = Answer(
-            scope=cast(HTTPScope, scope),
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        self.cycle = answer = Answer(self, cast(HTTPScope, scope), keep_alive=keep_alive)
         scope["extensions"][EXTENSION] = RawRequest(self, answer, self.url, headers)
         self._in_body = True
         if before is None or before.response_complete:
@@ -287,8 +297,8 @@ class ExactProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.task = task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
+        assert isinstance(cycle, Answer)
+        self.task = cycle.task = task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
 
     def _close_if_idle(self) -> None:

@@ -91,7 +91,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
         secrets = {"AWS_ID": "gateway-key", "AWS_SECRET": "gateway-secret", "SESSION": deploys.session()}
         force = {"methods": ["POST"], "path": "/api/v2/forceschedulers/{project}-force", "body": {"method": "force"}}
-        backends = [
+        backends: list[dict[str, Any]] = [
             {
                 "name": "logs-staging",
                 "adapter": "http",

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -133,7 +132,7 @@ def test_a_record_altered_into_something_odd_is_exported_and_found(body: bytes) 
     """SECURITY-CASES 39: an odd field neither stalls an export nor breaks its lines."""
     reader = reader_of()
     for leaf in (reader.log.rows[4].leaf, leaf_hash(body)):
-        reader.log.rows[4] = replace(reader.log.rows[4], body=body, leaf=leaf)
+        reader.log.rows[4] = reader.log.rows[4]._replace(body=body, leaf=leaf)
         data = exported(reader)
         assert all(json.loads(line) is not None for line in data.splitlines())
         assert not verify_export(io.BytesIO(data), verifier=SIGNER.verifier).ok
@@ -171,5 +170,5 @@ def test_an_export_of_an_empty_log_verifies() -> None:
 def test_a_row_that_claims_a_wrong_leaf_length_is_found_not_refused() -> None:
     reader = reader_of()
     row: Row = reader.log.rows[2]
-    reader.log.rows[2] = replace(row, leaf=b"short")
+    reader.log.rows[2] = row._replace(leaf=b"short")
     assert verify_export(io.BytesIO(exported(reader)), verifier=SIGNER.verifier).first_bad_index == 2

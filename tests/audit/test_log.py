@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -485,7 +484,7 @@ def test_more_open_decisions_than_a_batch_takes_are_all_closed() -> None:
 def test_a_record_stored_as_an_outcome_that_is_none_stops_the_log() -> None:
     durable = MemoryLog()
     rows, durable.head = stored([decision(1), outcome(1, 0)])
-    durable.rows = [rows[0], replace(rows[1], body=b"{}")]
+    durable.rows = [rows[0], rows[1]._replace(body=b"{}")]
 
     async def story(log: AuditLog, store: MemoryStore) -> None:
         assert "record 1 is not an outcome" in str(await refused(log, decision(2)))

@@ -1,7 +1,5 @@
 """Searching: newest first, a decision with its outcome, filters that mean what they say."""
 
-from dataclasses import replace
-
 import pytest
 
 from audit import record
@@ -94,6 +92,6 @@ def test_a_search_by_time_does_not_read_what_is_hours_older() -> None:
 def test_an_altered_row_is_shown_as_such_and_stalls_nothing(reader: MemoryReader) -> None:
     """SECURITY-CASES 39."""
     for body in (b"\xff", b"[" * 100_000, b"[]"):
-        reader.log.rows[2] = replace(reader.log.rows[2], body=body)
+        reader.log.rows[2] = reader.log.rows[2]._replace(body=body)
         (event,) = search(reader, Query(verdict="denied"))
         assert "verify the log" in event.record["problem"]

@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,7 +58,7 @@ def test_records_after_the_checkpoint_are_counted_as_unsigned() -> None:
 
 def altered(index: int, **changes: Any) -> list[Row]:
     rows = list(ROWS)
-    rows[index] = replace(rows[index], **changes)
+    rows[index] = rows[index]._replace(**changes)
     return rows
 
 
@@ -152,7 +151,7 @@ def test_an_empty_log_passes_without_a_checkpoint() -> None:
 
 def test_findings_are_counted_beyond_the_ones_kept() -> None:
     rows, head = stored([decision(number) for number in range(300)])
-    report = verify([replace(row, leaf=bytes(32)) for row in rows], head=head, checkpoint=checkpoint_of(head))
+    report = verify([row._replace(leaf=bytes(32)) for row in rows], head=head, checkpoint=checkpoint_of(head))
     assert report.finding_count == 300
     assert len(report.findings) == MAX_FINDINGS
 
@@ -172,7 +171,7 @@ def test_memory_stays_flat() -> None:
     """A log is read once, in order: nothing of it is kept."""
     row = ROWS[1]
     tracemalloc.start()
-    verify_log((replace(row, index=index) for index in range(20_000)), verifier=SIGNER.verifier, checkpoint=None)
+    verify_log((row._replace(index=index) for index in range(20_000)), verifier=SIGNER.verifier, checkpoint=None)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
