@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final, Literal
@@ -47,6 +47,7 @@ logger = logging.getLogger("portcullis")
 ADAPTERS: Final[Mapping[str, type[BackendSettings]]] = {"aws": AwsSettings, "http": HttpSettings}
 KEEP_ALIVE_S: Final = 75
 DRAIN_S: Final = 30
+PROVIDERS_WITHIN_S: Final = 3
 YOUNG_OBJECTS: Final = 100_000
 
 
@@ -132,6 +133,9 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
     await parts.audit.start()
     _record_policy(parts, parts.policy.engine)
     await parts.federation.start()
+    with suppress(TimeoutError):
+        # A provider that answers at once is known before the first request; the others are tried in the background.
+        await asyncio.wait_for(parts.federation.first_attempts(), PROVIDERS_WITHIN_S)
     watching = asyncio.create_task(
         parts.policy.watch(
             lambda engine: _take_policy(parts, engine), lambda problem: _record_refused_policy(parts, problem)

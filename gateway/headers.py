@@ -34,6 +34,8 @@ _IDENTITY_PREFIXES: Final = (
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9-]+")
 _HOST_VALUE = re.compile(rb"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _KNOWN_NAMES: Final = 4096
+# What `Connection` names besides headers of its own making; these never pass anyway.
+_CONNECTION_OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
 
 
 class BadHeadersError(Exception):
@@ -100,7 +102,7 @@ class RequestHeaders:
                 self._take_coding(header[1])
         if hosts != 1:
             raise BadHeadersError("exactly one Host header is required")
-        if not named_by_connection <= {b"close", b"keep-alive", b"upgrade", b"te", b""}:
+        if not named_by_connection <= _CONNECTION_OPTIONS:
             self.forwarded = [h for h in self.forwarded if h[0].lower() not in named_by_connection]
 
     def take(self, name: bytes) -> bytes | None:
@@ -135,6 +137,11 @@ _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
 }  # fmt: skip
 
 
+_LOCATIONS: Final = frozenset((b"location", b"content-location"))
+# Name as received -> its lower-case form, or None where it is dropped.
+_response_names: dict[bytes, bytes | None] = {}
+
+
 def response_headers(headers: Iterable[tuple[bytes, bytes]], backend: str, base_url: str) -> RawHeaders:
     """Return the backend's response headers that go to the client, names in lower case.
 
@@ -143,18 +150,28 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]], backend: str, base_
     kept: RawHeaders = []
     named_by_connection: set[bytes] | None = None
     for raw_name, value in headers:
-        name = raw_name.lower()
-        if name in _RESPONSE_DROPPED or name.startswith(b"portcullis-"):
-            if name == b"connection":
+        try:
+            name = _response_names[raw_name]
+        except KeyError:
+            name = _response_name(raw_name)
+        if name is None:
+            if len(raw_name) == 10 and raw_name.lower() == b"connection":
                 named_by_connection = {token.strip().lower() for token in value.split(b",")}
-            continue
-        if name in (b"location", b"content-location"):
+        elif name in _LOCATIONS:
             kept.append((name, _through_gateway(value, backend, base_url)))
         else:
             kept.append((name, value))
-    if named_by_connection:
+    if named_by_connection is not None and not named_by_connection <= _CONNECTION_OPTIONS:
         kept = [header for header in kept if header[0] not in named_by_connection]
     return kept
+
+
+def _response_name(raw_name: bytes) -> bytes | None:
+    lower = raw_name.lower()
+    name = None if lower in _RESPONSE_DROPPED or lower.startswith(b"portcullis-") else lower
+    if len(_response_names) < _KNOWN_NAMES:
+        _response_names[raw_name] = name
+    return name
 
 
 def _through_gateway(location: bytes, backend: str, base_url: str) -> bytes:

@@ -11,6 +11,7 @@ REJECTIONS: dict[str, str] = {
     "malformed_token": "this is not a well-formed signed JWT ({reason}): send the access token as it was issued",
     "header_not_allowed": "the token's header has {member!r}, which is never accepted: have it issued without",
     "wrong_token_type": "this kind of token is not meant to be sent to an API: send an access token",
+    "sender_constrained": "the token is bound to a key (`cnf`), which can't be checked here: ask for one that is not",
     "unknown_issuer": "no configured provider issued this token: log in through one that is",
     "algorithm_not_allowed": "the token's algorithm is not on the provider's list ({allowed})",
     "unknown_key": "the provider {provider} publishes no key that this token names: get a new token",

@@ -31,7 +31,7 @@ import httpx
 Algorithm = Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 Claims = Mapping[str, object]
 
-SERVER = Path(__file__).with_name("oidc_provider")
+SERVER = Path(__file__).with_name("oidc_provider_node")
 AUDIENCE = "portcullis"
 RESOURCE = "urn:portcullis"
 MAX_REDIRECTS = 8
