@@ -111,6 +111,7 @@ def decision(
     rule_file: str | None,
     rule_line: int | None,
     rule_text: str | None,
+    access_rules: Sequence[tuple[str, int, str] | None] = (),
     role_path: Sequence[str],
     policy_commit: str,
     policy_digest: str,
@@ -123,13 +124,12 @@ def decision(
     answer, None where the backend answers. `query_keys` are names only. Without a `rule_file` no rule decided.
     """
     pairs = ",".join([f'{{"action":{quote(act)},"resource":{quote(res)}}}' for res, act in accesses])
-    rule = (
-        "null"
-        if not rule_file
-        else f'{{"file":{quote(rule_file)},"line":{rule_line or 0:d},"text":{quote(rule_text or "")}}}'
-    )
+    rule = "null" if not rule_file else _rule(rule_file, rule_line or 0, rule_text or "")
+    each = ""
+    if access_rules:
+        each = f'"access_rules":[{",".join(["null" if one is None else _rule(*one) for one in access_rules])}],'
     text = (
-        f'{{"accesses":[{pairs}],"actor":{"null" if actor is None else _actor(actor)},"backend":{quote(backend)},'
+        f'{{{each}"accesses":[{pairs}],"actor":{"null" if actor is None else _actor(actor)},"backend":{quote(backend)},'
         f'"environment":{quote(environment)},"instance":{quote(instance)},"kind":"decision",'
         f'"policy":{{"commit":{quote(policy_commit)},"digest":{quote(policy_digest)}}},"reason":{quote(reason)},'
         f'"request":{{"method":{quote(method)},"path":{quote(path)},"query_keys":{quoted(query_keys)}}},'
@@ -217,6 +217,10 @@ def columns(document: Mapping[str, Json]) -> tuple[str, str, int, str, str, str]
         _column(document.get("backend")),
         _column(document.get("verdict", document.get("result"))),
     )
+
+
+def _rule(file: str, line: int, text: str) -> str:
+    return f'{{"file":{quote(file)},"line":{line:d},"text":{quote(text)}}}'
 
 
 _actors: dict[str, tuple[Actor, str]] = {}

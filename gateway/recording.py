@@ -1,13 +1,14 @@
 """Turns what the pipeline knows about a request into audit records."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from audit import record
 from audit.log import Receipt
 from audit.record import Record, Result, Verdict
 from gateway.exchange import Exchange
+from gateway.policy.request import Decision
 from gateway.problems import Problem
 
 _VERDICTS: Final[Mapping[str, Verdict]] = {
@@ -55,10 +56,15 @@ def decision_record(exchange: Exchange, problem: Problem | None, instance: str) 
         rule_file=rule.file if rule is not None else "",
         rule_line=rule.line if rule is not None else 0,
         rule_text=rule.text if rule is not None else "",
+        access_rules=_each_rule(exchange.decisions) if len(exchange.accesses) > 1 else (),
         role_path=decision.role_path if decision is not None else (),
         policy_commit=decision.revision.commit if decision is not None else "",
         policy_digest=decision.revision.digest if decision is not None else "",
     )
+
+
+def _each_rule(decisions: Sequence[Decision]) -> list[tuple[str, int, str] | None]:
+    return [(each.rule.file, each.rule.line, each.rule.text) if each.rule is not None else None for each in decisions]
 
 
 def outcome_record(exchange: Exchange, receipt: Receipt, result: Result, detail: str, duration_us: int) -> Record:

@@ -6,25 +6,21 @@ of these.
 """
 
 import asyncio
-import logging
 import math
 import socket
 import struct
-from collections.abc import Iterable
 from typing import Any, cast
 
 import httptools
-from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.answer import Answer
 from gateway.problems import Problem
-
-logger = logging.getLogger("portcullis.server")
 
 EXTENSION = "portcullis"
 MAX_HEADER_BYTES = 65_536
 MAX_HEADERS = 128
-_BODILESS = frozenset((204, 304))
 _TOO_LARGE = Problem("headers_too_large", f"the head is longer than {MAX_HEADER_BYTES} bytes")
 
 
@@ -34,7 +30,7 @@ class RawRequest:
     __slots__ = ("_answer", "_protocol", "headers", "target")
 
     def __init__(
-        self, protocol: "ExactProtocol", answer: "Answer", target: bytes, headers: list[tuple[bytes, bytes]]
+        self, protocol: "ExactProtocol", answer: Answer, target: bytes, headers: list[tuple[bytes, bytes]]
     ) -> None:
         self._protocol = protocol
         self._answer = answer
@@ -57,103 +53,6 @@ class RawRequest:
         # A plain close is the regular end of an answer without length or chunks: a reset can't be taken for one.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-
-
-class Answer(RequestResponseCycle):
-    """One answer on its way to the client: the head goes out together with the first piece of the body.
-
-    An empty piece sends the head alone. Names and values come from the gateway itself or from a parser that
-    refuses control bytes. An HTTP/1.0 client, who knows no chunks, is told the end by closing.
-    """
-
-    def __init__(self, protocol: "ExactProtocol", scope: HTTPScope, *, keep_alive: bool) -> None:
-        # Not the parent's: it makes a dozen things that are not needed here, for every request.
-        self.scope = scope
-        self.transport = protocol.transport
-        self.flow = protocol.flow
-        self.tasks = protocol.tasks
-        self.task: asyncio.Task[None] | None = None
-        self.message_event = asyncio.Event()
-        self.on_response = protocol.on_response_complete
-        self.keep_alive = keep_alive
-        self.waiting_for_100_continue = protocol.expect_100_continue
-        self.disconnected = False
-        self.body = bytearray()
-        self.more_body = True
-        self.response_started = False
-        self.response_complete = False
-        self.chunked_encoding = None
-        self._head = b""
-
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        """Run the application for this request; whatever it leaves undone ends the connection."""
-        try:
-            await app(self.scope, self.receive, self.send)
-        except Exception:
-            logger.exception("a request failed beyond the reach of its problem document")
-        finally:
-            if not self.response_complete and not self.disconnected:
-                self.disconnected = True
-                self.transport.close()
-            if self.task is not None:
-                self.tasks.discard(self.task)
-            # These refer back to this answer: a cycle a request would keep the garbage collector busy.
-            self.scope, self.task, self.on_response = {}, None, _nothing  # type: ignore[typeddict-item]
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Send one ASGI event; waits while the client is not reading."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if message["type"] == "http.response.start":
-            self._begin(message["status"], message["headers"])
-            return
-        assert message["type"] == "http.response.body"
-        body, more = message.get("body", b""), message.get("more_body", False)
-        head, self._head = self._head, b""
-        if self.scope["method"] == "HEAD":
-            body = b""
-        elif self.chunked_encoding:
-            if body:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
-            if not more:
-                body += b"0\r\n\r\n"
-        if head or body:
-            self.transport.write(head + body)
-        if not more:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
-
-    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        lines = [STATUS_LINE[status]]
-        delimited = status in _BODILESS or self.scope["method"] == "HEAD"
-        for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
-                delimited = True
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-        if delimited:
-            self.chunked_encoding = False
-        elif self.scope["http_version"] == "1.1":
-            self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        else:
-            self.chunked_encoding = self.keep_alive = False
-        if not self.keep_alive and (b"connection: close\r\n" not in lines):
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)
-
-
-def _nothing() -> None:
-    return None
 
 
 class ExactProtocol(HttpToolsProtocol):

@@ -179,6 +179,17 @@ def test_boto3_needs_one_url_and_one_token(world: World) -> None:
     assert record["accesses"] == [{"action": "s3:PutObject", "resource": "aws-staging/s3/invoices/2026/a b.pdf"}]
 
 
+def test_a_copy_is_decided_on_both_ends_and_each_end_names_its_rule(world: World) -> None:
+    s3 = world.aws("s3", world.corp.tokens("bob").access_token)
+    s3.put_object(Bucket="invoices", Key="original", Body=b"1")
+    s3.copy_object(Bucket="invoices", Key="copy", CopySource="invoices/original")
+    record = json.loads([row for row in stored_rows(world.gateway.site) if b"access_rules" in row.body][-1].body)
+    assert {access["action"] for access in record["accesses"]} == {"s3:GetObject", "s3:PutObject"}
+    assert [rule["line"] for rule in record["access_rules"]] == [3, 3]
+    with pytest.raises(ClientError):
+        s3.copy_object(Bucket="invoices", Key="copy", CopySource="payroll/2026")
+
+
 def test_the_aws_cli_works_unchanged(world: World, tmp_path: Path) -> None:
     source, copy = tmp_path / "report.txt", tmp_path / "copy.txt"
     source.write_text("quarterly\n" * 1000)

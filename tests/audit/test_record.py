@@ -67,6 +67,15 @@ def test_a_decision_names_who_what_and_by_which_rule() -> None:
 ALLOW_ROW = "p, role:dev, prod, logs-prod/**, query, allow"
 
 
+def test_of_several_accesses_each_names_its_own_rule() -> None:
+    pairs = (("s3/a", "s3:GetObject"), ("s3/b", "s3:PutObject"))
+    entry = decision(accesses=pairs, access_rules=(("rules/a.csv", 3, "p, one"), None))
+    document = json.loads(entry.body)
+    assert document["access_rules"] == [{"file": "rules/a.csv", "line": 3, "text": "p, one"}, None]
+    assert rfc8785.dumps(document) == entry.body
+    assert "access_rules" not in json.loads(decision().body)
+
+
 def test_without_a_rule_the_record_says_null() -> None:
     for nothing in (None, ""):
         entry = decision(verdict="denied", rule_file=nothing, rule_line=0, rule_text="", role_path=())
