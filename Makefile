@@ -28,7 +28,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST)
 	$(BIN)/coverage combine -q
-	$(BIN)/coverage report --format=total --fail-under=85
+	$(BIN)/coverage report --format=total --fail-under=95
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -188,6 +188,7 @@ def _record_load(
 def serve(settings: Settings) -> None:
     """Run the gateway until SIGINT or SIGTERM; raises what `build` raises."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     proxy = build(settings)
     config = uvicorn.Config(
         proxy,
