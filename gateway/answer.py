@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
-from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -72,7 +72,7 @@ class Answer(RequestResponseCycle):
         """Send one ASGI event; waits while the client is not reading."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
+        if self.disconnected or self.response_complete or self.transport.is_closing():
             return
         if message["type"] == "http.response.start":
             self._begin(message["status"], message["headers"])
@@ -96,9 +96,31 @@ class Answer(RequestResponseCycle):
                 self.transport.close()
             self.on_response()
 
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next piece of the request's body, or that the client is gone."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            if self.more_body:
+                self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def lose_client(self) -> None:
+        """Note that nobody is there any more, and wake whoever waits for the body."""
+        self.disconnected = not self.response_complete
+        self.message_event.set()
+
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response_started = True
-        self.waiting_for_100_continue = False
+        if self.waiting_for_100_continue:
+            # The client may send the body that it announced, or may not: what comes next could be either.
+            self.waiting_for_100_continue = self.keep_alive = False
         lines = [STATUS_LINE[status]]
         delimited = status in _BODILESS or self.scope["method"] == "HEAD"
         for name, value in headers:

@@ -20,7 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Exchange:
     """Filled step by step by the pipeline; what a step could not find out stays None.
 
-    `status` is None until an answer has begun; `sent` counts the body bytes given to the client.
+    `status` is the backend's, None where it gave none; `sent` counts the bytes of its body given to the client.
     """
 
     __slots__ = (
@@ -65,13 +65,13 @@ class Exchange:
         self.status: int | None = None
         self.sent = 0
 
-    async def begin_answer(self, status: int, headers: RawHeaders) -> None:
-        """Send the answer's status and headers."""
+    async def begin_relay(self, status: int, headers: RawHeaders) -> None:
+        """Send the backend's status and headers."""
         self.status = status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def send_body(self, piece: bytes, *, more: bool) -> None:
-        """Send one piece of the answer's body; waits while the client is not reading."""
+    async def relay(self, piece: bytes, *, more: bool) -> None:
+        """Send one piece of the backend's body; waits while the client is not reading."""
         await self.send({"type": "http.response.body", "body": piece, "more_body": more})
         self.sent += len(piece)
 
@@ -80,5 +80,5 @@ class Exchange:
         document = problem.document(self.request_id)
         own = problem.headers(self.request_id, public_url)
         own.append((b"content-length", b"%d" % len(document)))
-        await self.begin_answer(problem.status, own + headers)
-        await self.send_body(document, more=False)
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": own + headers})
+        await self.send({"type": "http.response.body", "body": document, "more_body": False})

@@ -34,6 +34,7 @@ class Forwarder:
         raw = exchange.raw
         result: Result = "fail"
         detail = "internal_error"
+        refused: int | None = None
         # The client's leaving is delivered as a cancellation: it reaches whatever is being waited for, at no cost
         # to the requests whose client stays.
         raw.cancel_when_client_goes(True)
@@ -42,7 +43,7 @@ class Forwarder:
             result, detail = "ok", ""
         except UpstreamError as error:
             detail = error.code
-            await self._fail(exchange, error, receipt)
+            refused = await self._fail(exchange, error, receipt)
         except ClientGoneError:
             detail = "client_gone"
         except asyncio.CancelledError:
@@ -53,7 +54,7 @@ class Forwarder:
             raw.cancel_when_client_goes(False)
             duration_us = (time.perf_counter_ns() - started_ns) // 1000
             self._audit.append_soon(outcome_record(exchange, receipt, result, detail, duration_us))
-            self._counters.forwarded(exchange.status, duration_us)
+            self._counters.forwarded(exchange.status or refused, duration_us)
 
     async def _carry(self, exchange: Exchange, evidence: RawHeaders) -> None:
         backend, request, body = exchange.backend, exchange.request, exchange.body
@@ -76,29 +77,31 @@ class Forwarder:
         headers = response_headers(response.headers, backend.name, backend.base_url)
         if response.length is not None and status not in _BODILESS:
             headers.append((b"content-length", b"%d" % response.length))
-        await exchange.begin_answer(status, headers + evidence)
+        await exchange.begin_relay(status, headers + evidence)
         if not response.complete:
             # The head goes out now, however long the body takes.
-            await exchange.send_body(b"", more=True)
+            await exchange.relay(b"", more=True)
         piece = await response.read()
         while piece:
             # What is here already is looked ahead at, so that a small answer ends with its only piece.
             following = await response.read() if response.complete else None
-            await exchange.send_body(piece, more=following != b"")
+            await exchange.relay(piece, more=following != b"")
             if following == b"":
                 return
             piece = await response.read() if following is None else following
-        await exchange.send_body(b"", more=False)
+        await exchange.relay(b"", more=False)
 
-    async def _fail(self, exchange: Exchange, error: UpstreamError, receipt: Receipt) -> None:
+    async def _fail(self, exchange: Exchange, error: UpstreamError, receipt: Receipt) -> int | None:
+        """Answer for the backend where nothing of its answer is out yet; return the status of that."""
         assert exchange.backend is not None
         name = exchange.backend.name
         logger.warning("request %s: the backend %s failed: %s", exchange.request_id, name, error)
         if exchange.status is not None:
             exchange.raw.abort()
-            return
+            return None
         problem = Problem(error.code, f"the backend {name!r} failed: {error}")
         await exchange.answer(problem, [receipt_header(receipt)], self._public_url)
+        return problem.status
 
 
 def receipt_header(receipt: Receipt) -> tuple[bytes, bytes]:

@@ -133,7 +133,7 @@ class RequestHeaders:
 _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
     b"connection", b"transfer-encoding", b"content-length", b"set-cookie", b"set-cookie2", b"alt-svc",
     b"clear-site-data", b"strict-transport-security", b"public-key-pins", b"service-worker-allowed",
-    b"x-accel-redirect", b"x-sendfile",
+    b"x-accel-redirect", b"x-sendfile", b"www-authenticate",
 }  # fmt: skip
 
 
@@ -168,7 +168,8 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]], backend: str, base_
 
 def _response_name(raw_name: bytes) -> bytes | None:
     lower = raw_name.lower()
-    name = None if lower in _RESPONSE_DROPPED or lower.startswith(b"portcullis-") else lower
+    folded = lower.replace(b"_", b"-")
+    name = None if lower in _RESPONSE_DROPPED or folded.startswith(b"portcullis-") else lower
     if len(_response_names) < _KNOWN_NAMES:
         _response_names[raw_name] = name
     return name

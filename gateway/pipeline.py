@@ -1,5 +1,7 @@
 """The seven steps of one request, top to bottom: target, authenticate, classify, decide, record, forward, outcome."""
 
+from typing import Final
+
 from audit.log import AuditLog
 from audit.store import AuditUnavailableError
 from gateway.counters import Counters
@@ -8,6 +10,8 @@ from gateway.forwarding import Forwarder, receipt_header
 from gateway.judgement import Judge
 from gateway.problems import Problem
 from gateway.recording import decision_record, verdict_of
+
+_UNRECORDED: Final = Problem("audit_unavailable", "nothing was forwarded: try again later")
 
 
 class Pipeline:
@@ -25,14 +29,16 @@ class Pipeline:
 
     async def run(self, exchange: Exchange) -> None:
         """Judge, record, and only then forward or refuse one request."""
-        problem = await self._judge.judge(exchange)
+        await self.conclude(exchange, await self._judge.judge(exchange))
+
+    async def conclude(self, exchange: Exchange, problem: Problem | None) -> None:
+        """Record the verdict, then act on it: forward where there is no problem, answer with the problem else."""
         try:
             receipt = await self._audit.append(decision_record(exchange, problem, self._instance))
         except AuditUnavailableError:
             # What could not be recorded is not forwarded; the log itself says in its own log line what to mend.
             self._counters.unrecorded += 1
-            problem = Problem("audit_unavailable", "nothing was forwarded: try again later")
-            await exchange.answer(problem, [], self._public_url)
+            await exchange.answer(_UNRECORDED, [], self._public_url)
             return
         self._counters.decided(verdict_of(problem))
         if problem is None:

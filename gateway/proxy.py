@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from audit.request_id import new_request_id
 from gateway.body import Receive
 from gateway.exchange import Exchange, Scope, Send
+from gateway.headers import BadHeadersError, RequestHeaders
 from gateway.pipeline import Pipeline
 from gateway.problems import Problem
 from gateway.server import EXTENSION, RawRequest
@@ -43,7 +44,7 @@ class Proxy:
         except Exception:
             # The request fails, the service goes on; nothing of the exception reaches the caller.
             logger.exception("request %s failed", exchange.request_id)
-            if exchange.status is not None:
+            if raw.answer_started:
                 raw.abort()
                 return
             problem = Problem("internal_error", "the gateway's log has the details under this request id")
@@ -53,9 +54,12 @@ class Proxy:
         raw = exchange.raw
         try:
             exchange.target = target = parse_target(raw.target, _RELAXED)
+            exchange.headers = RequestHeaders(raw.headers)
         except TargetRefusedError as refused:
-            problem = Problem("bad_target", str(refused), members={"rule": refused.rule})
-            await exchange.answer(problem, [], self._public_url)
+            await self._pipeline.conclude(exchange, Problem("bad_target", str(refused), members={"rule": refused.rule}))
+            return
+        except BadHeadersError as error:
+            await self._pipeline.conclude(exchange, Problem("bad_headers", str(error)))
             return
         path = b"/-" + target.path
         scope["raw_path"] = path

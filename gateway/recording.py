@@ -16,7 +16,6 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
     "invalid_credential": "unauthenticated",
     "denied": "denied",
     "unclassified": "denied",
-    "unknown_backend": "denied",
 }
 
 

@@ -111,7 +111,7 @@ def _parse_odd_target(raw: bytes, relaxed: Mapping[str, frozenset[str]]) -> Targ
     if b"//" in below and ("empty_segment" not in rules or below[:2] == b"//"):
         raise TargetRefusedError("empty_segment")
     if b"%" in below:
-        segments = tuple([_decode(piece) for piece in below[1:].split(b"/")])
+        segments = tuple([_decode(piece, rules) for piece in below[1:].split(b"/")])
     else:
         segments = tuple(below[1:].decode("ascii").split("/"))
     if b"." in path or b";" in path or b"%" in below:
@@ -132,12 +132,12 @@ def _check_escapes(path: bytes, relaxed: frozenset[str]) -> None:
     if _BAD_ESCAPE.search(path):
         raise TargetRefusedError("bad_escape")
     for escape in _ESCAPE.finditer(path):
-        rule = _escape_rule(escape[1], path[escape.end() : escape.end() + 2], relaxed)
+        rule = _escape_rule(escape[1], relaxed)
         if rule is not None:
             raise TargetRefusedError(rule)
 
 
-def _escape_rule(digits: bytes, following: bytes, relaxed: frozenset[str]) -> str | None:
+def _escape_rule(digits: bytes, relaxed: frozenset[str]) -> str | None:
     byte = int(digits, 16)
     if byte < 0x20 or byte == 0x7F:
         return "control_byte"
@@ -147,11 +147,6 @@ def _escape_rule(digits: bytes, following: bytes, relaxed: frozenset[str]) -> st
         return "encoded_backslash"
     if byte == 0x2F and "encoded_slash" not in relaxed:
         return "encoded_slash"
-    if byte == 0x25 and re.fullmatch(rb"[0-9A-Fa-f]{2}", following):
-        # `%252F` beside an accepted `%2F` would be two spellings of one segment.
-        ambiguous = "encoded_slash" in relaxed and following.upper() == b"2F"
-        if "double_escape" not in relaxed or ambiguous:
-            return "double_escape"
     if byte in _UNRESERVED and "unreserved_escape" not in relaxed:
         return "unreserved_escape"
     if digits != digits.upper() and "lowercase_escape" not in relaxed:
@@ -159,11 +154,18 @@ def _escape_rule(digits: bytes, following: bytes, relaxed: frozenset[str]) -> st
     return None
 
 
-def _decode(piece: bytes) -> str:
+def _decode(piece: bytes, relaxed: frozenset[str]) -> str:
     if b"%" not in piece:
         return piece.decode("ascii")
+    decoded = _ESCAPE.sub(lambda escape: bytes([int(escape[1], 16)]), piece)
+    again = _ESCAPE.search(decoded)
+    if again is not None:
+        # `%252F` beside an accepted `%2F` would be two spellings of one segment.
+        ambiguous = "encoded_slash" in relaxed and b"%2F" in decoded.upper()
+        if "double_escape" not in relaxed or ambiguous:
+            raise TargetRefusedError("double_escape")
     # An accepted `%2F` stays an escape, so that a segment never gains a slash.
-    data = _ESCAPE.sub(lambda e: b"%2F" if e[1].upper() == b"2F" else bytes([int(e[1], 16)]), piece)
+    data = decoded.replace(b"/", b"%2F")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

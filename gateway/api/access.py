@@ -9,9 +9,7 @@ from audit.store import AuditUnavailableError
 from gateway.api.problem_error import ProblemError, exchange_of
 from gateway.api.services import Services
 from gateway.denials import decision_members
-from gateway.exchange import Exchange
 from gateway.forwarding import receipt_header
-from gateway.headers import BadHeadersError, RequestHeaders
 from gateway.judgement import request_context
 from gateway.policy.request import AccessRequest
 from gateway.problems import Problem
@@ -36,7 +34,7 @@ def router(services: Services) -> APIRouter:
 
     async def caller(request: Request) -> Principal:
         exchange = exchange_of(request)
-        problem = await _authenticate(services, exchange)
+        problem = await services.judge.authenticate(exchange)
         if problem is None and exchange.principal is not None:
             return exchange.principal
         assert problem is not None
@@ -87,11 +85,3 @@ def router(services: Services) -> APIRouter:
         return decision_members(asked, decision, roles)
 
     return routes
-
-
-async def _authenticate(services: Services, exchange: Exchange) -> Problem | None:
-    try:
-        exchange.headers = RequestHeaders(exchange.raw.headers)
-    except BadHeadersError as error:
-        return Problem("bad_headers", str(error))
-    return await services.judge.authenticate(exchange)

@@ -52,4 +52,9 @@ def control_application(services: Services, lifespan: Lifespan) -> FastAPI:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (error.headers or {}).items()]
         return problem_response(request, problem, services.public_url, headers)
 
+    @app.exception_handler(Exception)
+    async def _fault(request: Request, error: Exception) -> Response:
+        problem = Problem("internal_error", "the gateway's log has the details under this request id")
+        return problem_response(request, problem, services.public_url)
+
     return app

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from audit.store import AuditUnavailableError
 from gateway.api.problem_error import ProblemError
 from gateway.api.services import Services
 from gateway.problems import Problem
@@ -45,12 +46,12 @@ def router(services: Services) -> APIRouter:
                 LoginProvider(
                     name=provider.name,
                     issuer=provider.issuer,
-                    client_id=client_id,
+                    client_id=provider.cli_client_id,
                     scopes=list(provider.scopes),
                     token="id_token" if provider.accept_id_tokens else "access_token",
                 )
                 for provider in services.providers
-                if (client_id := provider.cli_client_id or provider.client_id)
+                if provider.cli_client_id is not None
             ]
         )
 
@@ -66,7 +67,10 @@ def router(services: Services) -> APIRouter:
     @routes.get("/-/log/checkpoint", response_class=Response)
     def checkpoint() -> Response:
         """Return the newest signed checkpoint of the audit log (C2SP tlog-checkpoint)."""
-        text = services.checkpoint()
+        try:
+            text = services.checkpoint()
+        except AuditUnavailableError:
+            raise ProblemError(Problem("audit_unavailable", "the log can't be read now: try again later")) from None
         if text is None:
             raise ProblemError(Problem("not_found", "no checkpoint has been signed yet"))
         return Response(text, media_type="text/plain; charset=utf-8", headers={"cache-control": "no-cache"})

@@ -299,7 +299,12 @@ def test_a_backend_that_fails_is_a_problem_with_its_outcome_recorded(front: Fron
         response = front.send(front.request("/raw/open/x", "Content-Length: 1", method="POST", body=b"x"))
         assert (response.status, problem(response)["code"]) == (status, code)
         outcome = json.loads(front.records(response.values(b"portcullis-request-id")[0])[1].body)
-        assert (outcome["result"], outcome["detail"]) == ("fail", code)
+        assert (outcome["result"], outcome["detail"], outcome["status"], outcome["bytes_out"]) == (
+            "fail",
+            code,
+            None,
+            0,
+        )
 
 
 def test_a_truncated_answer_is_not_made_to_look_whole(front: Front) -> None:

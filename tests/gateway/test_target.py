@@ -141,6 +141,7 @@ def test_two_relaxations_never_give_one_segment_two_spellings() -> None:
     relaxed = {"git": frozenset({"encoded_slash", "double_escape"})}
     assert rule_of(b"/git/a%252Fb", relaxed) == "double_escape"
     assert parse_target(b"/git/a%2541b", relaxed).segments == ("a%41b",)
+    assert rule_of(b"/git/%25%32%65", {"git": frozenset({"unreserved_escape"})}) == "double_escape"
 
 
 def test_the_length_is_bounded() -> None:
