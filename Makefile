@@ -13,6 +13,8 @@ help:
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make bench      measure against nginx, Apache, HAProxy and Envoy (ONLY=throughput,body for parts)"
 	@echo "make docs       check the documentation's links and examples"
+	@echo "make format     ruff's formatter and safe fixes"
+	@echo "make clean      remove what the other targets made"
 	@echo "make lock       renew requirements/*.txt"
 
 demo: $(VENV)/demo.stamp

@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -45,6 +45,10 @@ from identity.federation import Federation
 logger = logging.getLogger("portcullis")
 
 ADAPTERS: Final[Mapping[str, type[BackendSettings]]] = {"aws": AwsSettings, "http": HttpSettings}
+_MAKERS: Final[Mapping[type[BackendSettings], Callable[[Any], Adapter]]] = {
+    AwsSettings: AwsAdapter,
+    HttpSettings: HttpAdapter,
+}
 KEEP_ALIVE_S: Final = 75
 DRAIN_S: Final = 30
 PROVIDERS_WITHIN_S: Final = 3
@@ -61,13 +65,6 @@ def open_audit_reader(url: str) -> AuditReader:
     return SqlAuditReader(url)
 
 
-def _adapter(settings: BackendSettings) -> Adapter:
-    if isinstance(settings, AwsSettings):
-        return AwsAdapter(settings)
-    assert isinstance(settings, HttpSettings)
-    return HttpAdapter(settings)
-
-
 def _backend(settings: BackendSettings) -> Backend:
     pool = ConnectionPool(
         settings.url,
@@ -75,7 +72,7 @@ def _backend(settings: BackendSettings) -> Backend:
         first_byte_timeout_s=settings.first_byte_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
     )
-    return Backend(settings.name, settings.environment, settings.url, _adapter(settings), pool)
+    return Backend(settings.name, settings.environment, settings.url, _MAKERS[type(settings)](settings), pool)
 
 
 @dataclass(frozen=True, slots=True)
