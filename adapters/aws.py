@@ -14,7 +14,7 @@ from adapters.aws_resource import resource
 from adapters.aws_s3 import MAX_DELETE_BYTES, s3_accesses
 from adapters.aws_signature import CONTENT_HASH, Scope, Unsigned, check_signable, payload_hash, sign
 from adapters.backend import Access, BackendRequest, Outbound, UnclassifiedError
-from adapters.backend_settings import BackendSettings
+from adapters.backend_settings import BackendSettings, RelaxableRule
 from adapters.base_url import CALLER_HEADERS, BaseUrl, headers_without
 from adapters.credentials import one_source, read_secret
 
@@ -78,6 +78,17 @@ class AwsSettings(BackendSettings):
         if ".amazonaws.com" in host and not host.startswith(("s3.", "s3-")) and (".s3." in host or ".s3-" in host):
             raise ValueError("must be the path-style S3 endpoint, such as https://s3.eu-west-1.amazonaws.com")
         return url
+
+    @field_validator("relax")
+    @classmethod
+    def _one_key_each(cls, relax: tuple[RelaxableRule, ...]) -> tuple[RelaxableRule, ...]:
+        # S3 decodes `%2F` in a key; the data path keeps it, and a rule about `secret/*` would not see `secret%2Ffile`.
+        if "encoded_slash" in relax:
+            raise ValueError(
+                "must not hold encoded_slash: S3 reads `a%2Fb` as the key `a/b`, so rules about that key would be "
+                "gone around; clients can write the slash itself"
+            )
+        return relax
 
     @field_validator("services")
     @classmethod

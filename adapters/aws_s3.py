@@ -1,8 +1,9 @@
 """What an S3 operation touches: its bucket or object, a copy's source, every key of a batch delete.
 
 An operation that is made of others is decided as those, so that a rule about the simple operation can't be gone around:
-a copy is a GetObject and a PutObject, each step of a multipart upload is a PutObject, a batch delete is a
-DeleteObject of each key, and an upload that also sets an ACL, tags or a lock needs those operations too.
+a copy is a GetObject and a PutObject, each step of a multipart upload is a PutObject, a SELECT over an object is a
+GetObject, a batch delete is a DeleteObject of each key, and an upload that also sets an ACL, tags or a lock needs those
+operations too. What reaches objects in a way that can't be told from the request is refused.
 """
 
 import re
@@ -30,7 +31,14 @@ _DECIDED_AS: Final = {
     "UploadPart": "PutObject",
     "UploadPartCopy": "PutObject",
     "CompleteMultipartUpload": "PutObject",
+    # IAM has no action of its own for it either.
+    "SelectObjectContent": "GetObject",
 }
+# Operations that are themselves and also another one.
+_ALSO: Final = {"GetObjectTorrent": "GetObject"}
+# The names of access points: each is another name for some bucket's objects, and no bucket may be called so.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_ALIASES: Final = ("-s3alias", "--ol-s3", "--op-s3", ".mrap")
 _COPIES: Final = frozenset(("CopyObject", "UploadPartCopy"))
 # Headers by which an upload does more than upload, and the operation that does the same alone.
 _OBJECT_EXTRAS: Final = (
@@ -40,6 +48,8 @@ _OBJECT_EXTRAS: Final = (
     (b"x-amz-object-lock-legal-hold", "PutObjectLegalHold"),
     (b"x-amz-object-lock-mode", "PutObjectRetention"),
     (b"x-amz-object-lock-retain-until-date", "PutObjectRetention"),
+    (b"x-amz-object-lock-event-hold", "PutObjectRetention"),
+    (b"x-amz-object-lock-event-hold-", "PutObjectRetention"),
 )
 _UNLOCKS: Final = ((b"x-amz-bypass-governance-retention", "BypassGovernanceRetention"),)
 _EXTRAS: Final[Mapping[str, tuple[tuple[bytes, str], ...]]] = {
@@ -58,6 +68,14 @@ def s3_accesses(backend: str, call: Call, request: BackendRequest) -> tuple[Acce
     place = bucket_and_key(request.segments)
     if place is None:
         raise UnclassifiedError("the first path segment must be a bucket's name")
+    _check_bucket(place[0])
+    if call.operation == "RestoreObject":
+        raise UnclassifiedError(
+            "s3:RestoreObject is not served: its body can select from the object and write the result elsewhere; "
+            "restore archived objects with AWS itself"
+        )
+    if len(place) == 1 and b"multipart/form-data" in call.headers.get(b"content-type", b"").lower():
+        raise UnclassifiedError("a form upload names its object in the form: upload with PutObject")
     if call.operation in _COPIES:
         source = _copy_source(call.headers[_COPY_SOURCE])
     elif _COPY_SOURCE in call.headers:
@@ -70,10 +88,19 @@ def s3_accesses(backend: str, call: Call, request: BackendRequest) -> tuple[Acce
         return tuple(Access(resource(backend, "s3", place[0], key), action) for key in keys for action in actions)
     own = resource(backend, "s3", *place) if place != ("",) else resource(backend, "s3")
     accesses = [Access(own, "s3:" + _DECIDED_AS.get(call.operation, call.operation))]
+    if call.operation in _ALSO:
+        accesses.append(Access(own, "s3:" + _ALSO[call.operation]))
     if source is not None:
         accesses.append(Access(resource(backend, "s3", *source), "s3:GetObject"))
     accesses.extend(Access(own, "s3:" + extra) for extra in _extras(call))
     return tuple(accesses)
+
+
+def _check_bucket(bucket: str) -> None:
+    if bucket.endswith(_ALIASES):
+        raise UnclassifiedError(
+            f"{bucket!r} is an access point's name for the objects of some bucket: name the bucket itself"
+        )
 
 
 def _extras(call: Call) -> Iterator[str]:
@@ -102,6 +129,7 @@ def _copy_source(value: bytes) -> tuple[str, str]:
     place = bucket_and_key(decoded.removeprefix("/").split("/"))
     if place is None or len(place) != 2:
         raise UnclassifiedError("x-amz-copy-source must name a bucket and a key; access point ARNs are not accepted")
+    _check_bucket(place[0])
     return place[0], place[1]
 
 

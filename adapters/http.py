@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +10,7 @@ from adapters.backend_settings import BackendSettings
 from adapters.base_url import CALLER_HEADERS, BaseUrl, headers_without
 from adapters.bounded_json import json_object
 from adapters.credentials import HttpCredential
+from adapters.http_query import QueryReader
 from adapters.http_route import Route, RouteMatcher
 from adapters.path_template import Variables
 
@@ -109,31 +109,11 @@ class HttpAdapter:
         return Outbound(self._base.target(request), headers)
 
     def _candidates(self, request: BackendRequest) -> Iterator[tuple[RouteMatcher, Variables]]:
-        parameters = _parameters(request.query)
+        query = QueryReader(request)
         for route in self._routes.get(request.method, ()):
-            variables = route.match(request.segments, parameters)
+            variables = route.match(request.segments, query)
             if variables is not None:
                 yield route, variables
-
-
-def _parameters(query: bytes | None) -> list[tuple[str, str]] | None:
-    """Return the decoded parameters, None where `;` or a broken escape leaves room for a second reading."""
-    if not query:
-        return []
-    if b";" in query or not query.isascii():
-        return None
-    pairs = []
-    for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        try:
-            pairs.append((_decoded(name), _decoded(value)))
-        except UnicodeDecodeError:
-            return None
-    return pairs
-
-
-def _decoded(text: bytes) -> str:
-    return unquote_to_bytes(text.replace(b"+", b" ")).decode()
 
 
 def _require_json(request: BackendRequest) -> None:

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.backend import UnclassifiedError
 from adapters.bounded_json import field as json_field
+from adapters.http_query import QueryReader
 from adapters.path_template import PathTemplate, Segment, Variables, check_value
 
 
@@ -115,17 +115,16 @@ class RouteMatcher:
     resource: PathTemplate
     action: str
 
-    def match(self, segments: Sequence[str], parameters: Sequence[tuple[str, str]] | None) -> Variables | None:
+    def match(self, segments: Sequence[str], query: QueryReader) -> Variables | None:
         """Return the variables' values where path and query match, None where they don't.
 
-        `parameters` are the decoded query parameters, None where the query can't be read in one way only.
         Raises UnclassifiedError where a matching path or parameter has an unsafe or ambiguous value.
         """
         values = self.path.match(segments)
         if values is None:
             return None
         for name, template in self.query:
-            value = template.match(_only_parameter(name, parameters))
+            value = template.match(query.only(name))
             if value is None:
                 return None
             if template.variable is not None:
@@ -140,18 +139,3 @@ class RouteMatcher:
             if type(given) is not type(required) or given != required:
                 return False
         return True
-
-
-def _only_parameter(name: str, parameters: Sequence[tuple[str, str]] | None) -> str:
-    """Return the only value of the parameter, `""` where it is absent.
-
-    Raises UnclassifiedError where two readers could take different ones.
-    """
-    if parameters is None:
-        raise UnclassifiedError("the query can be read in two ways: write `&` between parameters and %XX for the rest")
-    folded = name.casefold()
-    # PHP and Rails read `name[]` and `name[0]` as further values of `name`; some frameworks ignore case.
-    alike = [pair for pair in parameters if pair[0].partition("[")[0].casefold() == folded]
-    if len(alike) > 1 or (alike and alike[0][0] != name):
-        raise UnclassifiedError(f"the query parameter {name!r} must be given once and spelled exactly so")
-    return alike[0][1] if alike else ""

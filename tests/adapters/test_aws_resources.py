@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import unquote
 
 import pytest
 
 from adapters.aws import AwsAdapter, AwsSettings
-from adapters.backend import UnclassifiedError
+from adapters.backend import BackendRequest, UnclassifiedError
+from adapters.backend_settings import RelaxableRule
+from gateway.target import TargetRefusedError, parse_target
 from tests.parts.backend_request import backend_request
 
 
@@ -59,6 +62,13 @@ def accesses(aws: AwsAdapter, method: str, target: str, headers: Any = None, bod
          ["aws-prod/s3/invoices s3:CreateBucket", "aws-prod/s3/invoices s3:PutBucketAcl"]),
         ("DELETE", "/invoices/a", {"x-amz-bypass-governance-retention": "true"},
          ["aws-prod/s3/invoices/a s3:DeleteObject", "aws-prod/s3/invoices/a s3:BypassGovernanceRetention"]),
+        ("PUT", "/invoices/a", {"x-amz-object-lock-event-hold": "ON"},
+         ["aws-prod/s3/invoices/a s3:PutObject", "aws-prod/s3/invoices/a s3:PutObjectRetention"]),
+        ("PUT", "/invoices/a", {"x-amz-object-lock-event-hold-duration-days": "1"},
+         ["aws-prod/s3/invoices/a s3:PutObject", "aws-prod/s3/invoices/a s3:PutObjectRetention"]),
+        ("POST", "/invoices/a?select&select-type=2", {}, ["aws-prod/s3/invoices/a s3:GetObject"]),
+        ("GET", "/invoices/a?torrent", {},
+         ["aws-prod/s3/invoices/a s3:GetObjectTorrent", "aws-prod/s3/invoices/a s3:GetObject"]),
     ],
 )  # fmt: skip
 def test_s3_requests_name_everything_they_touch(
@@ -66,6 +76,66 @@ def test_s3_requests_name_everything_they_touch(
 ) -> None:
     """Keys stand as decoded; a copy needs its source too; steps of an upload are the upload."""
     assert accesses(aws, method, target, headers) == expected
+
+
+def test_a_restore_is_denied_with_its_reason(aws: AwsAdapter) -> None:
+    """A RestoreObject body can read the object and write the result to another bucket."""
+    with pytest.raises(UnclassifiedError, match="RestoreObject is not served"):
+        accesses(aws, "POST", "/invoices/a?restore", {}, b"<RestoreRequest/>")
+
+
+@pytest.mark.parametrize(
+    "target", ["/invoices?metadataConfiguration", "/invoices/?metadataConfiguration", "/invoices?delete"]
+)
+def test_a_form_upload_to_a_bucket_is_denied(aws: AwsAdapter, target: str) -> None:
+    """A server that doesn't know the parameter would store an object that the form names."""
+    assert accesses(aws, "POST", target, {"Content-Type": "application/xml"}, delete("a"))
+    with pytest.raises(UnclassifiedError, match="upload with PutObject"):
+        accesses(aws, "POST", target, {"Content-Type": "Multipart/Form-Data; boundary=x"}, delete("a"))
+
+
+@pytest.mark.parametrize("bucket", ["ap-1a2b3c-s3alias", "ap-1a2b3c--ol-s3", "ap-1a2b3c--op-s3", "mfzwi23gnjvgw.mrap"])
+def test_an_access_point_is_no_second_name_for_a_bucket(aws: AwsAdapter, bucket: str) -> None:
+    """A rule about a bucket can't be gone around by the alias of an access point, as target or as a copy's source."""
+    with pytest.raises(UnclassifiedError, match="name the bucket itself"):
+        accesses(aws, "GET", f"/{bucket}/a")
+    with pytest.raises(UnclassifiedError, match="name the bucket itself"):
+        accesses(aws, "PUT", "/invoices/a", {"x-amz-copy-source": f"{bucket}/a"})
+
+
+def accepted(rule: str) -> bool:
+    try:
+        settings(relax=[rule])
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("path", "must_pass"),
+    [
+        ("secret%252Ffile", True),
+        ("%2541", True),
+        ("%41%c3%bc", True),
+        ("a;b/c", True),
+        ("a//b/", True),
+        ("secret%2Ffile", False),
+        ("secret%2ffile", False),
+        ("%25%32%46", False),
+        ("%25%32%65%25%32%65/a", False),
+    ],
+)
+def test_no_relaxation_parts_the_resource_from_the_key(aws: AwsAdapter, path: str, must_pass: bool) -> None:
+    """SECURITY-CASES 1: whatever `relax` accepts, a path is refused or decided as the key that S3 decodes, once."""
+    relaxed = frozenset(rule for rule in get_args(RelaxableRule) if accepted(rule))
+    assert aws.relaxed < relaxed
+    try:
+        target = parse_target(f"/aws-prod/invoices/{path}".encode(), {"aws-prod": relaxed})
+    except TargetRefusedError:
+        assert not must_pass
+        return
+    (access,) = aws.classify(BackendRequest("GET", target.path, target.segments, target.query, []))
+    assert access == ("aws-prod/s3/invoices/" + unquote(path), "s3:GetObject")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +299,7 @@ def test_bodies_are_read_only_where_they_must_be(aws: AwsAdapter) -> None:
         ({"services": ["s3", "s3"]}, "twice"),
         ({"services": []}, "at least 1"),
         ({"region": "Europe"}, "pattern"),
+        ({"relax": ["encoded_slash"]}, "S3 reads `a%2Fb` as the key `a/b`"),
         ({"credential": {"access_key_id_env": "A"}}, "secret_access_key_file"),
         ({"credential": {"access_key_id": "A", "secret_access_key": "B"}}, "Extra inputs"),
         ({"credential": {"access_key_id_env": "A", "access_key_id_file": "a", "secret_access_key_env": "B"}}, "one of"),

@@ -99,6 +99,15 @@ def test_an_encoded_delimiter_stays_inside_its_segment(segment: str) -> None:
         "team=pay&kind=log&te%61m=admin",
         "team=pay&kind=log&team[]=admin",
         "team=pay&kind=log&TEAM=admin",
+        "team=pay&kind=log&%20team=admin",
+        "team=pay&kind=log&+%09team=admin",
+        "team=pay&kind=log&team%00x=admin",
+        "team=pay&kind=log&team%5B0%5D%5Bx%5D=admin",
+        "team=pay&kind=log&team[x=admin",
+        "team=pay&kind=log&[team]=admin",
+        "team=pay&kind=log&team]=admin",
+        "%20team=pay&kind=log",
+        "team[=pay&kind=log",
         "team=pay;team=admin&kind=log",
         "team=%ff&kind=log",
         "team=a%2Fb&kind=log",
@@ -111,6 +120,45 @@ def test_a_parameter_with_two_readings_is_denied(query: str) -> None:
     """A query parameter that decides is given once, spelled exactly, with a value that is one plain segment."""
     with pytest.raises(UnclassifiedError):
         DEPLOYS.classify(backend_request("GET", "/search?" + query))
+
+
+@pytest.mark.parametrize("twin", ["a.b", "a+b", "a[b", "A_B", "a%5Bb", "a%20b", "+a_b", "a_b[]", "a.b[x]", "[a_b]"])
+def test_a_name_that_php_writes_with_an_underscore_is_a_twin(twin: str) -> None:
+    """A parameter is no second time in the query under a name that some server reads as its own."""
+    table = adapter(route("/", "x/{v}", query={"a_b": "{v}"}))
+    (access,) = table.classify(backend_request("GET", "/?a_b=1&ab=2&a=3&b=4&a_b_c=5&a.b.c=6"))
+    assert access.resource == "deploy-prod/x/1"
+    with pytest.raises(UnclassifiedError, match="given once and spelled exactly"):
+        table.classify(backend_request("GET", f"/?a_b=1&{twin}=2"))
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type"),
+    [
+        ("POST", "application/x-www-form-urlencoded"),
+        ("POST", "Application/X-WWW-Form-URLencoded, x"),
+        ("PUT", "multipart/form-data; boundary=x"),
+        ("POST", "multipart/mixed; boundary=x"),
+        ("POST", ""),
+        ("POST", None),
+    ],
+)
+def test_a_form_cannot_override_the_query_that_decides(method: str, content_type: str | None) -> None:
+    """Neither a route that looks at the query nor one below it takes a body that some servers add to the query."""
+    table = adapter(route("/x", "secret", method, query={"kind": "secret"}), route("/x", "public", method))
+    plain = adapter(route("/x", "x", method))
+    assert table.classify(backend_request(method, "/x", JSON))[0].resource == "deploy-prod/public"
+    request = backend_request(method, "/x?kind=log", {} if content_type is None else {"Content-Type": content_type})
+    assert plain.classify(request)
+    with pytest.raises(UnclassifiedError, match="form"):
+        table.classify(request)
+
+
+@pytest.mark.parametrize("name", ["_method", "_METHOD", "%20_method", ".method", "_method[]"])
+def test_the_query_names_no_second_method(name: str) -> None:
+    """Where the query decides, it can't also turn the request into another method's."""
+    with pytest.raises(UnclassifiedError, match="without `_method`"):
+        DEPLOYS.classify(backend_request("GET", f"/search?team=pay&kind=log&{name}=DELETE"))
 
 
 @pytest.mark.parametrize("segment", ["a%2Fb", "*", "a%00b", "a%0Ab", "a%5Cb", "%C2%85", "%E2%80%A8", ".", ".."])
