@@ -1,8 +1,9 @@
 """The one thread that writes the log: it takes whatever has queued and makes it durable in one transaction.
 
-A batch is what queued while the last one was being written. What a crash leaves behind: before the transaction
-nothing, and nothing was acknowledged; after it a decision without an outcome, which the next start closes as
-`indeterminate`; at most a second of records not yet under a checkpoint.
+A batch is what queued while the last one was being written and, where several callers came at once, in a pause of up
+to 3 ms between the beginnings of two batches. Outcomes go with the next batch, or after 50 ms. What a crash leaves
+behind: before the transaction nothing, and nothing was acknowledged; after it a decision without an outcome, which the
+next start closes as `indeterminate`; at most a second of records not yet under a checkpoint.
 """
 
 import logging
@@ -24,12 +25,12 @@ from audit.store import AuditCorruptError, AuditReader, AuditStore, AuditUnavail
 logger = logging.getLogger("portcullis.audit")
 
 MAX_BATCH: Final = 256
+# How far apart batches begin, for each caller of the last one. A commit costs a processor about the same for one record
+# as for thirty. Above 4,000 callers a second the pauses grow until fewer commits carry the same records; below that
+# they shrink to nothing, and a lone caller is never held up.
 APART_PER_CALLER_S: Final = 0.00025
+# The bound on that: what a caller may be held up for the sake of the others.
 LONGEST_APART_S: Final = 0.003
-"""How far apart batches begin: so much for each caller of the last one, up to a bound. A commit costs a processor about
-the same for one record as for thirty. Above 4,000 callers a second the pauses grow until fewer commits carry the same
-records; below that they shrink to nothing, and a lone caller is never held up.
-"""
 CHECKPOINT_EVERY_S: Final = 1.0
 RETRY_S: Final = 1.0
 
@@ -208,7 +209,7 @@ class Committer:
         landed = unknown is not None and _same(head, unknown.head)
         if not landed and (known is None or not _same(head, known)):
             raise AuditCorruptError(
-                f"the audit log came back with {head.size} records that are not the {self.size} acknowledged before: "
+                f"the audit log came back at size {head.size}, not as it was acknowledged at size {self.size}: "
                 "it was replaced, cut or written by somebody else. Restore the log, verify it, and restart."
             )
         self._unknown = None

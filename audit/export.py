@@ -104,6 +104,8 @@ def verify_export(
         chain.find(None, "export", f"the export was cut: it ends after {read} records without saying so")
     elif file.read(1):
         chain.find(None, "export", "something follows the export's last line")
+    if not filtered and read > end - start:
+        chain.find(None, "export", f"the header says that the export ends before record {end}: it was added to")
     return chain.report()
 
 

@@ -17,13 +17,10 @@ from audit.receipt import Receipt
 from audit.record import Record
 from audit.store import AuditReader, AuditStore, AuditUnavailableError, Row
 
-__all__ = ["AuditLog", "LogCounters", "Receipt"]
-
 logger = logging.getLogger("portcullis.audit")
 
-
+# Outcomes ride along with the next decision; where none comes, they are written after this time.
 OUTCOMES_WITHIN_S: Final = 0.05
-"""Outcomes ride along with the next decision; where none comes, they are written after this time."""
 
 
 def _now_us() -> int:

@@ -24,24 +24,28 @@ def open_decisions(rows: Iterable[Row]) -> dict[int, str]:
 
 
 def check_against_checkpoint(head: Head, note: bytes | None, verifier: Verifier) -> int:
-    """Return how many records the newest checkpoint covers; 0 where there is none that this key signed.
+    """Return how many records the newest checkpoint covers; 0 where there is none yet.
 
-    Raises AuditCorruptError where the log has lost records that were signed, or ends in others.
+    Raises AuditCorruptError where another key or origin signed it, where the log has lost records that were signed,
+    and where it ends in others.
     """
     if note is None:
         return 0
     try:
         signed = open_checkpoint(note, verifier)
-    except NoteError:
-        return 0
+    except NoteError as error:
+        raise AuditCorruptError(
+            f"the newest checkpoint is not signed by the configured key and origin ({error}): put those back, or "
+            "restore the log that they belong to, and restart."
+        ) from error
     if signed.size > head.size:
         raise AuditCorruptError(
-            f"the audit log holds {head.size} records, but {signed.size} were signed: records were removed. "
+            f"the audit log was signed at size {signed.size} but ends at {head.size}: records were removed. "
             "Restore the log, verify it, and restart."
         )
     if signed.size == head.size and signed.root != root_of(head.frontier):
         raise AuditCorruptError(
-            f"the audit log's {head.size} records do not lead to the root that was signed for them: records were "
+            f"the audit log does not lead to the root that was signed at its size, {head.size}: records were "
             "altered. Verify the log to find them, restore it, and restart."
         )
     return signed.size

@@ -23,7 +23,7 @@ class Finding:
     """One thing that is wrong. `index` is the record it was found at, None where it concerns the log as a whole.
 
     `code` is one of `altered`, `not_a_record`, `columns`, `missing`, `order`, `receipt`, `checkpoint`, `root`, `head`,
-    `unsigned`, `export`.
+    `unsigned`, `export`, `store`.
     """
 
     index: int | None
@@ -156,7 +156,7 @@ class Chain:
         """Compare the end of the rows with what the store says of itself."""
         self._grow()
         if head.size != self._next:
-            self.find(None, "head", f"the store says that it holds {head.size} records, {self._next} were read")
+            self.find(None, "head", f"the store gives its size as {head.size}, its rows end at {self._next}")
         elif self._whole and head.frontier != self._tree.edge:
             self.find(None, "head", "the tree that the store keeps is not the tree of its records")
 
@@ -175,7 +175,7 @@ class Chain:
         elif self._end is not None and self._next < self._end:
             self._misplaced(self._end)
         elif signed is not None and signed.size > self._next:
-            text = f"{signed.size} records were signed, only {self._next} are there: the rest was removed"
+            text = f"the log was signed at size {signed.size} but ends at {self._next}: the rest was removed"
             self.find(self._next, "missing", text)
         elif signed is not None and signed.size >= self._start:
             covered = signed.size - self._start
@@ -201,7 +201,9 @@ class Chain:
         if index < self._next:
             self.find(index, "order", f"record {index} comes after record {self._next - 1}: repeated or out of order")
         else:
-            self.find(self._next, "missing", f"records {self._next} to {index - 1} are missing")
+            last = index - 1
+            which = f"record {last} is" if self._next == last else f"records {self._next} to {last} are"
+            self.find(self._next, "missing", f"{which} missing")
 
     def _grow(self) -> None:
         self._tree.extend(self._leaves)

@@ -5,7 +5,8 @@ import logging
 import time
 
 from adapters.upstream import UpstreamError, UpstreamProtocolError, UpstreamResponse
-from audit.log import AuditLog, Receipt
+from audit.log import AuditLog
+from audit.receipt import Receipt
 from audit.record import Result
 from gateway.backends import Backend
 from gateway.body import ClientGoneError

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from audit import record
-from audit.log import Receipt
+from audit.receipt import Receipt
 from audit.record import Record, Result, Verdict
 from gateway.exchange import Exchange
 from gateway.policy.request import Decision

@@ -22,8 +22,9 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/-/metrics", response_class=Response)
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """Return every metric in the text exposition format."""
+        # On the event loop, where the counters are written: in a worker thread they would change while being read.
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes
@@ -57,8 +58,8 @@ def _instruments(services: Services, registry: CollectorRegistry) -> None:
     )
     meter.create_observable_counter(
         "portcullis.forward.unanswered",
-        one(lambda: counters.aborted),
-        description="Forwarded requests whose client left before an answer began.",
+        one(lambda: counters.unanswered),
+        description="Forwarded requests that ended before any answer began, whoever's fault it was.",
     )
     meter.create_observable_counter(
         "portcullis.unrecorded",
@@ -70,6 +71,11 @@ def _instruments(services: Services, registry: CollectorRegistry) -> None:
     )
     meter.create_observable_gauge(
         "portcullis.audit.queued", one(lambda: audit.counters.queued), description="Records waiting to be written."
+    )
+    meter.create_observable_gauge(
+        "portcullis.audit.open_decisions",
+        one(lambda: audit.counters.open_decisions),
+        description="Allowed decisions whose outcome is not in the log yet.",
     )
     meter.create_observable_counter(
         "portcullis.audit.batches", one(lambda: audit.counters.batches), description="Transactions of the audit log."

@@ -19,7 +19,7 @@ class MemoryStore:
     """An `AuditStore`.
 
     Each number in `fail_*` counts down the calls still to fail; clear `go_on` or `sign_on` to hang appends or
-    checkpoints; `defect` is raised as it is.
+    checkpoints; `defect` is raised as it is. `appending` is true while an append hangs.
     """
 
     def __init__(self, log: MemoryLog) -> None:
@@ -27,6 +27,7 @@ class MemoryStore:
         self.is_open = False
         self.opened = 0
         self.appends = 0
+        self.appending = False
         self.fail_open = 0
         self.fail_before = 0
         self.fail_after = 0
@@ -47,7 +48,9 @@ class MemoryStore:
 
     def append(self, rows: Sequence[Row], head: Head) -> None:
         assert self.is_open, "an append to a closed store"
+        self.appending = True
         self.go_on.wait()
+        self.appending = False
         self.appends += 1
         if self.defect is not None:
             raise self.defect

@@ -15,7 +15,8 @@ from audit.store import Head, Row
 from identity.principal import Principal
 
 ORIGIN = "gateway.example.com/audit"
-SIGNER = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SIGNER = Signer(ORIGIN, SIGNING_KEY)
 NOW_US = 1_795_456_000_123_456
 
 ALICE = Principal(

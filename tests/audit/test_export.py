@@ -98,13 +98,35 @@ def test_receipts_are_checked_in_an_export() -> None:
 def test_no_changed_byte_passes(at: int, change: int) -> None:
     data = bytearray(EXPORT)
     data[at] ^= change
+    assert not is_proven(bytes(data)) or means_the_same(bytes(data))
+
+
+def test_a_header_rewritten_to_say_less_proves_less() -> None:
+    """Taking the checkpoint away, or calling the export filtered, is told in the report, not hidden."""
+    header, rest = EXPORT.split(b"\n", 1)
+    assert is_proven(EXPORT)
+    for change in ({"checkpoint": None}, {"filtered": True}):
+        assert not is_proven(json.dumps(json.loads(header) | change).encode() + b"\n" + rest)
+
+
+@pytest.mark.parametrize("end", [2, 19])
+def test_more_records_than_the_header_speaks_of_do_not_pass(end: int) -> None:
+    report = verify_export(io.BytesIO(EXPORT.replace(b'"end":20', b'"end":%d' % end)), verifier=SIGNER.verifier)
+    assert [finding.code for finding in report.findings] == ["export"]
+
+
+def is_proven(data: bytes) -> bool:
+    """Whether `data` verifies with as much under the checkpoint as the export that nobody changed."""
     try:
-        report = verify_export(io.BytesIO(bytes(data)), verifier=SIGNER.verifier)
+        report = verify_export(io.BytesIO(data), verifier=SIGNER.verifier)
     except ExportError:
-        return
-    header = json.loads(bytes(data).split(b"\n", 1)[0])
-    # A checkpoint taken away, or a header that says "filtered", is told in the report, not hidden.
-    assert not report.ok or report.signed == 0 or header == json.loads(EXPORT.split(b"\n", 1)[0])
+        return False
+    return report.ok and report.signed == 16
+
+
+def means_the_same(data: bytes) -> bool:
+    """Whether `data` holds the same JSON documents as the export that nobody changed."""
+    return [json.loads(line) for line in data.splitlines()] == [json.loads(line) for line in EXPORT.splitlines()]
 
 
 @given(st.integers(0, len(EXPORT) - 1))
@@ -134,7 +156,9 @@ def test_a_record_altered_into_something_odd_is_exported_and_found(body: bytes) 
     for leaf in (reader.log.rows[4].leaf, leaf_hash(body)):
         reader.log.rows[4] = reader.log.rows[4]._replace(body=body, leaf=leaf)
         data = exported(reader)
-        assert all(json.loads(line) is not None for line in data.splitlines())
+        header, *lines, end = [json.loads(line) for line in data.splitlines()]
+        assert (header["export"], end) == (1, {"records": 20})
+        assert [line["index"] for line in lines] == list(range(20))
         assert not verify_export(io.BytesIO(data), verifier=SIGNER.verifier).ok
 
 

@@ -24,7 +24,7 @@ EOF"""
 COPY_A_FILE = f"echo 'all paid' > report.txt\n{AWS} s3 cp --no-progress report.txt s3://invoices/2026/report.txt"
 PAST_THE_GATEWAY = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws --endpoint-url $AWS s3 ls s3://invoices"
 
-GIT = "git -C policies -c user.name='Platform team' -c user.email=platform@example.com"
+GIT = "git -C policies"
 GRANT = "echo 'g, user:bob, role:deployer' >> policies/rules/roles.csv"
 SLIP = "echo 'p, role:developer, prod, deploy-prod/*, deploy, dney,' >> policies/rules/demo.csv"
 

@@ -139,12 +139,14 @@ class World:
         for source in (_POLICIES, _HERE / "policies"):
             shutil.copytree(source, self.root / "policies", dirs_exist_ok=True)
         self._git("init", "--quiet", "--initial-branch=main")
+        # Whoever types in the demo's shells has a home of their own, without a git identity.
+        self._git("config", "user.name", "Platform team")
+        self._git("config", "user.email", "platform@example.com")
         self._git("add", ".")
         self._git("commit", "--quiet", "-m", "The policy as it is today")
 
     def _git(self, *arguments: str) -> str:
-        identity = ("-c", "user.name=Platform team", "-c", "user.email=platform@example.com")
-        return self._finish(["git", "-C", str(self.root / "policies"), *identity, *arguments])
+        return self._finish(["git", "-C", str(self.root / "policies"), *arguments])
 
     def _start_gateway(self, aws_key: aws_account.AccessKey) -> None:
         home = self.root / "gateway"
