@@ -136,6 +136,10 @@ def _syntax_finding(file: str, error: yaml.MarkedYAMLError) -> Finding:
         problem = "a tab where YAML wants spaces: indent with spaces"
     elif "another document" in problem or "single document" in str(error.context):
         problem = "a second document (`---`) begins here: keep one in a file"
+    elif error.context_mark and "flow" in str(error.context):
+        problem += f": close the bracket that line {error.context_mark.line + 1} opens, or quote the value"
+    elif error.context_mark and "quoted" in str(error.context):
+        problem += f": close the quote that line {error.context_mark.line + 1} opens"
     return Finding(file, mark.line + 1 if mark else 0, problem)
 
 

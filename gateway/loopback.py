@@ -1,21 +1,12 @@
-"""Which hosts are this machine itself, so that plain http to them leaves no network to listen on."""
+"""Which URLs a token may be sent to: https, or plain http to this machine, where no network can listen."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-
-def is_loopback(host: str) -> bool:
-    """Whether a URL's host is `localhost` or a loopback address (RFC 8252 section 8.3)."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+from identity.secure_url import is_loopback
 
 
 def is_confidential(url: str) -> bool:
-    """Whether a token may be sent to this URL: https, or http to this machine."""
+    """Whether a token may be sent to this URL: https, or http to this machine (RFC 8252 section 8.3)."""
     parts = urlsplit(url)
     if not parts.hostname:
         return False

@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError
 from adapters.backend_settings import BackendSettings
 from gateway.config_file import ConfigError, ConfigFile, Finding, Location, read_config_file
 from gateway.loopback import is_confidential
-from gateway.settings_checks import absolute, clashes, missing_inputs
+from gateway.settings_checks import absolute, clashes, missing_database, missing_inputs
 from gateway.settings_errors import Schema, follows_from_another, in_file, message_for
 from identity.provider_settings import ProviderSettings
 
@@ -136,11 +136,14 @@ class EnvironmentOverrides(BaseSettings):
     database: str | None = None
 
 
-def load_settings(path: Path, adapters: Adapters, *, check_inputs: bool = True) -> Settings:
+def load_settings(
+    path: Path, adapters: Adapters, *, check_inputs: bool = True, check_database: bool = False
+) -> Settings:
     """Read, check and return the configuration in `path`; relative paths in it start at its directory.
 
     `adapters` maps the names that `adapter:` may have to their settings. `check_inputs` also demands that the
-    files and environment variables it names are there.
+    files and environment variables it names are there and the signing key is good; `check_database` that the
+    database is there, which a gateway that starts can wait for.
 
     Raises ConfigError with everything that is wrong.
     """
@@ -162,6 +165,9 @@ def load_settings(path: Path, adapters: Adapters, *, check_inputs: bool = True) 
                 problems.setdefault(location, message_for(details, location, data, schema))
     if check_inputs:
         for location, message in missing_inputs(data, schema, base):
+            problems.setdefault(location, message)
+    if check_database:
+        for location, message in missing_database(data, base):
             problems.setdefault(location, message)
     if problems or settings is None:
         raise ConfigError([_finding(file, overrides, place, text) for place, text in problems.items()])

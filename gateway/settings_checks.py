@@ -2,16 +2,21 @@
 
 import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from audit.note import Signer, SigningKeyError
 from gateway.config_file import Location, Value
 from gateway.settings_errors import Schema, dotted, known_keys
 
 Problem = tuple[Location, str]
+
+SIGNING_KEY: Location = ("audit", "signing_key_file")
+DATABASE: Location = ("database",)
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -26,7 +31,7 @@ def absolute(data: Mapping[str, Value], schema: Schema, base: Path) -> dict[str,
             return [inner((*location, index), below) for index, below in enumerate(value)]
         if not isinstance(value, str) or not value:
             return value
-        if location == ("database",):
+        if location == DATABASE:
             return _absolute_database(value, base)
         return str(base / value) if _names_a_path(location, data, schema) else value
 
@@ -80,7 +85,7 @@ def _repeated(entries: Value, location: Location, key: str) -> Iterator[Problem]
 
 
 def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Iterator[Problem]:
-    """Yield the files and environment variables that `data` names and this machine lacks.
+    """Yield the files and environment variables that `data` names and this machine lacks, or can't use as they are.
 
     `base` is where relative paths started. No message repeats a value: it could be a secret in the wrong place.
     """
@@ -91,10 +96,24 @@ def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Ite
             problem = None if Path(value).is_dir() else f"must name a directory (a relative path starts at {base})"
         elif _names_a_path(location, data, schema):
             problem = _file_problem(Path(value), base)
+            if problem is None and location == SIGNING_KEY:
+                problem = _signing_key_problem(Path(value))
         elif key.endswith("_env") and key in known_keys(schema, location[:-1], data):
             problem = _variable_problem(value)
         if problem:
             yield location, f"`{dotted(location)}` {problem}"
+
+
+def missing_database(data: Mapping[str, Value], base: Path) -> Iterator[Problem]:
+    """Yield a database that is not there; `base` is where relative paths started. A good path is left to be opened."""
+    value = data.get("database")
+    try:
+        path = make_url(value).database if isinstance(value, str) else None
+    except ArgumentError:
+        path = None
+    if path and not Path(path).is_file():
+        where = f"(a relative path starts at {base})"
+        yield DATABASE, f"`database` names a file that does not exist {where}: `portcullis init DIR` makes one"
 
 
 def _texts(value: Value, location: Location) -> Iterator[tuple[Location, str]]:
@@ -124,3 +143,15 @@ def _file_problem(path: Path, base: Path) -> str | None:
         return f"names a file that can't be read: {error.strerror}"
     except ValueError:
         return "must be a path"
+
+
+def _signing_key_problem(path: Path) -> str | None:
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "names a key that others than its owner may use: `chmod 600` it"
+    try:
+        # Any name will do: the key's own is checked as `origin`.
+        Signer.load("name", path)
+    except SigningKeyError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        return f"can't be used: {reason}; `openssl genpkey -algorithm ed25519` makes one"
+    return None

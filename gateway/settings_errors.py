@@ -31,6 +31,16 @@ _PLAIN_WORDS = {
     "path_type": "must be a path",
 }
 
+_NAME_WORDS = "1 to 63 lower-case letters, digits and `-`, and begin with a letter or digit"
+PATTERN_WORDS = {
+    "name": _NAME_WORDS,
+    "environment": _NAME_WORDS,
+    "action": "1 to 128 letters, digits and `: . _ -`, and begin with a letter or digit",
+    "region": "an AWS region, such as eu-west-1",
+    "prefix": "printable ASCII characters, the first of them no space",
+    "email_domains": "a domain in lower case, such as example.com",
+}
+
 
 def dotted(location: Location) -> str:
     """Return a location as people write it: `backends[0].url`."""
@@ -71,6 +81,10 @@ def message_for(error: ErrorDetails, location: Location, data: object, schema: S
         return f"`{name}` is missing"
     if kind == "extra_forbidden":
         return _unknown_key(location, data, schema)
+    if kind == "string_pattern_mismatch":
+        key = next(part for part in reversed(location) if isinstance(part, str))
+        if key in PATTERN_WORDS:
+            return f"`{name}` must be {PATTERN_WORDS[key]}"
     if kind in _PLAIN_WORDS:
         return f"`{name}` {_PLAIN_WORDS[kind]}"
     text = error["msg"].removeprefix("Value error, ")
@@ -86,9 +100,10 @@ def _unknown_key(location: Location, data: object, schema: Schema) -> str:
         remedy = " or ".join(secret_keys)
         return f"`{dotted(location)}` would put a secret into this file: use {remedy} to say where it is kept"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if near:
+    names_a_secret = _SECRET_NAME.search(key)
+    if near and (not names_a_secret or _SECRET_NAME.search(near[0])):
         return f"`{dotted(location)}` is not a known key: did you mean `{near[0]}`?"
-    if _SECRET_NAME.search(key):
+    if names_a_secret:
         return (
             f"`{dotted(location)}` is not a known key; secrets never stand in this file, only the name of a file "
             "or of an environment variable that holds them"

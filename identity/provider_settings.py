@@ -18,8 +18,8 @@ class ProviderSettings(BaseModel):
     """One provider whose tokens are accepted. Durations are seconds.
 
     - `audiences`: a token must name at least one of them in `aud`, exactly.
-    - `client_id` with `client_secret_file` or `client_secret_env`: the gateway's own login; `cli_client_id`: the
-      public client of `portcullis login`.
+    - `client_id`: another client of ours, whose ID tokens may count; `cli_client_id`: the public client of
+      `portcullis login`.
     - `username_claim`: what an account that no person is linked to is called. `email` demands a verified address.
     - `groups_claim`: the name of the claim that holds the groups, absent where they don't count.
     - `email_domains`: domains for which this provider's verified addresses are believed; without any, no
@@ -34,8 +34,6 @@ class ProviderSettings(BaseModel):
     issuer: str
     audiences: tuple[Text, ...]
     client_id: Text | None = None
-    client_secret_file: Path | None = None
-    client_secret_env: Text | None = None
     cli_client_id: Text | None = None
     scopes: tuple[Text, ...] = ("openid", "email", "profile")
     username_claim: Text = "sub"
@@ -78,11 +76,6 @@ class ProviderSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.client_secret_file is not None and self.client_secret_env is not None:
-            raise ValueError("give client_secret_file or client_secret_env, not both")
-        has_secret = self.client_secret_file is not None or self.client_secret_env is not None
-        if has_secret and self.client_id is None:
-            raise ValueError("a client secret needs the client_id it belongs to")
         if self.accept_id_tokens and not self.client_ids.intersection(self.audiences):
             raise ValueError(
                 "accept_id_tokens needs client_id or cli_client_id among the audiences: "

@@ -39,8 +39,10 @@ def whoami(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: Format
 
 
 def can_i(
-    action: Annotated[str, typer.Argument(help="What to do, such as `query` or `s3:GetObject`.")],
-    resource: Annotated[str, typer.Argument(help="With what: a path that begins with a backend's name.")],
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="What to do, such as `query` or `s3:GetObject`.")],
+    resource: Annotated[
+        str, typer.Argument(metavar="RESOURCE", help="With what: a path that begins with a backend's name.")
+    ],
     environment: Annotated[
         str | None, typer.Option("--env", metavar="NAME", help="Where; by default the backend's own environment.")
     ] = None,

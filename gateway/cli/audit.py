@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from gateway.cli.audit_query import query_of
+from gateway.cli.audit_query import KindChoice, VerdictChoice, query_of
 from gateway.cli.audit_text import event_document, event_line, report_document, report_lines
-from gateway.cli.output import CommandError, Format, FormatOption, print_error, print_json, print_text
+from gateway.cli.output import CommandError, Format, FormatOption, counted, print_error, print_json, print_text
 from gateway.cli.progress import watched_file, watched_reader
 from gateway.cli.settings_file import CONFIG_OPTION, DEFAULT_CONFIG, read_settings
 
@@ -41,11 +41,10 @@ Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Befo
 Actor = Annotated[str | None, typer.Option("--actor", metavar="SUBJECT", help="Who, such as user:alice.")]
 Backend = Annotated[str | None, typer.Option("--backend", metavar="NAME", help="Which backend.")]
 Verdict = Annotated[
-    str | None, typer.Option("--verdict", metavar="WORD", help="allowed, denied, unauthenticated or refused.")
+    VerdictChoice | None,
+    typer.Option("--verdict", help="A decision's verdict; with --kind outcome or policy_load, the result."),
 ]
-Kind = Annotated[
-    str | None, typer.Option("--kind", metavar="WORD", help="Which kind of record: decision, outcome, policy_load, ...")
-]
+Kind = Annotated[KindChoice | None, typer.Option("--kind", help="Which kind of record.")]
 RequestId = Annotated[
     str | None, typer.Option("--request-id", metavar="ID", help="As in the answer's Portcullis-Request-Id.")
 ]
@@ -122,7 +121,7 @@ def export(
             text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
             records = export_csv(reader, text, query=wanted)
             text.detach()
-    print_error(f"{records} records" + (f" in {output}" if output else ""))
+    print_error(counted(records, "record") + (f" in {output}" if output else ""))
 
 
 @app.command()
@@ -167,8 +166,8 @@ def verify(
             with _open(exported) as file, watched_file(file, exported) as watched:
                 report = verify_export(watched, verifier=verifier, checkpoint=kept, receipts=receipts)
         else:
-            with _reader(config) as reader, watched_reader(reader) as counted:
-                report = verify_store(counted, verifier=verifier, checkpoint=kept, receipts=receipts)
+            with _reader(config) as reader, watched_reader(reader) as watched_log:
+                report = verify_store(watched_log, verifier=verifier, checkpoint=kept, receipts=receipts)
     except ExportError as error:
         raise CommandError(f"{exported}: {error}") from error
     except AuditCorruptError as error:

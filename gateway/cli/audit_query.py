@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gateway.cli.output import CommandError
@@ -14,14 +15,38 @@ _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+class VerdictChoice(StrEnum):
+    """What a decision can say, and after that the results of other kinds of record."""
+
+    allowed = "allowed"
+    denied = "denied"
+    unauthenticated = "unauthenticated"
+    refused = "refused"
+    ok = "ok"
+    fail = "fail"
+    indeterminate = "indeterminate"
+    loaded = "loaded"
+
+
+class KindChoice(StrEnum):
+    """The kinds of record."""
+
+    decision = "decision"
+    outcome = "outcome"
+    policy_load = "policy_load"
+    start = "start"
+    stop = "stop"
+    resume = "resume"
+
+
 def query_of(
     *,
     since: str | None,
     until: str | None,
     actor: str | None,
     backend: str | None,
-    verdict: str | None,
-    kind: str | None,
+    verdict: VerdictChoice | None,
+    kind: KindChoice | None,
     request_id: str | None,
 ) -> "Query":
     """Return the query that the options stand for; raises CommandError for a time that is none."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.output import counted
+
 if TYPE_CHECKING:
     from audit.search import Event
     from audit.verify import VerifyReport
@@ -67,7 +69,7 @@ def report_lines(report: "VerifyReport") -> Iterator[str]:
         yield f"{finding.code}: {finding.text}"
     if report.finding_count > len(report.findings):
         yield f"... and {report.finding_count - len(report.findings)} more"
-    counts = f"{report.records} records, {report.signed} of them under the signed checkpoint"
+    counts = f"{counted(report.records, 'record')}, {report.signed} of them under the signed checkpoint"
     if report.ok:
         yield f"verified: {counts}; root {report.root.hex()}"
     elif report.first_bad_index is not None:

@@ -3,15 +3,13 @@
 import time
 from datetime import UTC, datetime
 
-import httpx
-
 from gateway.cli.client_settings import ClientSettings
 from gateway.cli.gateway_client import gateway_url
+from gateway.cli.http_client import http_client
 from gateway.cli.oauth import renewed
 from gateway.cli.output import CommandError
 from gateway.cli.token_store import Login, TokenStore
 
-HTTP_TIMEOUT_S = 15
 # A token that ends while a request is under way is of no use.
 _MARGIN_S = 30
 
@@ -44,7 +42,7 @@ class Caller:
             return login.token
         if login.refresh_token is None:
             raise CommandError(f"the login at {gateway} ended at {moment(login.expires_at)}: run `portcullis login`")
-        with self.store.exclusive(), httpx.Client(timeout=HTTP_TIMEOUT_S) as http:
+        with self.store.exclusive(), http_client() as http:
             login = self._login(gateway)
             if not _is_fresh(login):
                 login = renewed(http, login)

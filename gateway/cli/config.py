@@ -21,7 +21,7 @@ app = typer.Typer(help="Check the configuration file, or print its schema.", no_
 
 @app.command()
 def check(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: FormatOption = Format.text) -> None:
-    """Check the file, and that every file and environment variable that it names is there.
+    """Check the file, and that every file and environment variable that it names is there; also the database.
 
     All errors are listed at once. Exit code 2 where there is one.
     """
@@ -30,7 +30,7 @@ def check(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: Forma
     from gateway.settings import load_settings
 
     try:
-        settings = load_settings(config, ADAPTERS)
+        settings = load_settings(config, ADAPTERS, check_database=True)
     except ConfigError as error:
         if output is Format.json:
             print_json({"ok": False, "findings": finding_documents(error.findings)})

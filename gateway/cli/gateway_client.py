@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gateway.cli.http_client import http_client
 from gateway.cli.output import CommandError
 from gateway.loopback import is_confidential
 
@@ -31,7 +32,8 @@ def ask(gateway: str, path: str, *, token: str | None = None, params: dict[str, 
         headers["Authorization"] = f"Bearer {token}"
     try:
         # A redirect is never followed: it would carry the token to wherever it points.
-        response = httpx.get(f"{gateway}{path}", params=params, headers=headers, timeout=15)
+        with http_client() as http:
+            response = http.get(f"{gateway}{path}", params=params, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CommandError(f"the gateway {gateway} can't be reached: {error}") from error
     document = _document(response)

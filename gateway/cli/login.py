@@ -31,10 +31,9 @@ def login(
 
     The address to open is printed on standard error.
     """
-    import httpx
-
-    from gateway.cli.caller import HTTP_TIMEOUT_S, Caller, moment
+    from gateway.cli.caller import Caller, moment
     from gateway.cli.gateway_client import ask
+    from gateway.cli.http_client import http_client
     from gateway.cli.oauth import CodeFlow, discover
     from gateway.cli.redirect import LoopbackRedirect
 
@@ -42,7 +41,7 @@ def login(
     url = caller.gateway(gateway)
     chosen = _choose(_providers(ask(url, "/-/api/v1/login")), provider, url)
     state = secrets.token_urlsafe(32)
-    with httpx.Client(timeout=HTTP_TIMEOUT_S) as http, LoopbackRedirect(state) as redirect:
+    with http_client() as http, LoopbackRedirect(state) as redirect:
         flow = CodeFlow(http, chosen, discover(http, chosen.issuer), redirect.uri, state)
         print_error(f"Open this address in a browser to log in:\n{flow.url}")
         if browser and not webbrowser.open(flow.url):

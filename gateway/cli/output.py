@@ -71,6 +71,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 record`, `2 records`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def place(finding: Located) -> str:
     """Return `file:line: message`, as compilers print it and editors jump to it."""
     where = f"{finding.file}:{finding.line}" if finding.line else finding.file

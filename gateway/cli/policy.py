@@ -12,6 +12,7 @@ from gateway.cli.output import (
     Format,
     FormatOption,
     Located,
+    counted,
     finding_documents,
     place,
     print_error,
@@ -51,7 +52,8 @@ def check(directory: Annotated[Path, _DIRECTORY] = Path("policies"), output: For
     else:
         for finding in findings:
             print_text(place(finding))
-        print_text(f"{len(bundle.rules)} rules, {len(bundle.links)} links: {_count(len(findings), 'finding')}")
+        rules, links = counted(len(bundle.rules), "rule"), counted(len(bundle.links), "link")
+        print_text(f"{rules}, {links}: {counted(len(findings), 'finding')}")
     if findings:
         raise typer.Exit(1)
 
@@ -81,7 +83,7 @@ def run_tests(directory: Annotated[Path, _DIRECTORY] = Path("policies"), output:
     else:
         for finding in failed:
             print_text(place(finding))
-        print_text(f"{_count(len(results), 'case')}: {passed} passed, {len(failed)} failed")
+        print_text(f"{counted(len(results), 'case')}: {passed} passed, {len(failed)} failed")
     if failed:
         raise typer.Exit(1)
 
@@ -102,7 +104,7 @@ def _load(directory: Path, output: Format) -> "PolicyBundle":
         else:
             for finding in findings:
                 print_text(place(finding))
-            print_error(f"portcullis: the policy does not load: {_count(len(findings), 'finding')}")
+            print_error(f"portcullis: the policy does not load: {counted(len(findings), 'finding')}")
         raise typer.Exit(1) from error
 
 
@@ -112,7 +114,3 @@ def _placed(directory: Path, findings: Sequence[Located]) -> list[_Placed]:
 
 def _revision(bundle: "PolicyBundle") -> dict[str, str]:
     return {"commit": bundle.revision.commit, "digest": bundle.revision.digest}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

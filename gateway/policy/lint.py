@@ -10,6 +10,8 @@ from gateway.policy.rows import Row
 def check(bundle: PolicyBundle) -> tuple[Finding, ...]:
     """Return what to look at, in the order of files and lines; nothing here stops a bundle from loading."""
     findings = [*_duplicates(bundle.rules), *_duplicates(bundle.links)]
+    if not bundle.rules:
+        findings.append(Finding("rules", 0, "holds no rule: write a `p` row that says who may do what"))
     if bundle.model.is_shipped:
         findings += _unheld_roles(bundle)
         findings += _links_to_nothing(bundle)

@@ -12,6 +12,7 @@ from gateway.policy.findings import Finding
 from gateway.policy.matchers import action_problem, environment_problem, resource_problem
 from gateway.policy.model import PolicyModel, expression_problems
 from gateway.policy.request import Rule
+from identity.accounts import NAME_RULE, is_safe_name
 
 MAX_LINE = 4_096
 EFFECTS = ("allow", "deny")
@@ -167,6 +168,9 @@ def subject_problem(subject: str) -> str | None:
         return f"is not {_SUBJECT_FORMS}"
     if "*" in subject:
         return "subjects are exact; give a role to a group instead of using `*`"
+    if kind != "role" and not all(is_safe_name(name) for name in (rest.split(":", 1) if kind == "user" else [rest])):
+        # The gateway takes no such name from a provider: a deny on it would never match.
+        return f"no caller has this name; a name is {NAME_RULE}"
     if '"' in subject:
         return "holds a quote"
     return None

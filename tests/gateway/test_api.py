@@ -1,13 +1,14 @@
 """The gateway's own API: what it tells whom."""
 
 import json
+from pathlib import Path
 
 import httpx
 
 from audit.checkpoint import open_checkpoint
 from audit.note import Verifier
 from tests.parts.front import Front
-from tests.parts.gateway import bearer, stored_rows
+from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
 
 
 def test_health_needs_no_credential_and_names_the_policy_in_force(front: Front) -> None:
@@ -49,7 +50,19 @@ def test_clients_find_out_where_to_log_in(front: Front) -> None:
         "authorization_servers": [front.issuer.url],
         "bearer_methods_supported": ["header"],
     }
-    assert httpx.get(f"{front.gateway.url}/-/api/v1/login").json() == {"providers": []}
+
+
+def test_people_log_in_from_the_command_line_with_its_own_client_only(tmp_path: Path) -> None:
+    """Another client of the same operator has other redirects and may hold a secret."""
+    issuer = "http://127.0.0.1:1"
+    web = {"name": "corp", "issuer": issuer, "audiences": ["portcullis"], "client_id": "portcullis-web"}
+    both = {**web, "name": "partner", "issuer": f"{issuer}/partner", "cli_client_id": "portcullis-cli"}
+    route = {"methods": ["GET"], "path": "/{rest**}", "resource": "{rest**}", "action": "read"}
+    docs = {"name": "docs", "adapter": "http", "url": "http://127.0.0.1:1", "environment": "prod", "routes": [route]}
+    site = make_site(tmp_path / "site", providers=[web, both], backends=[docs])
+    with GatewayProcess(site, wait_ready=False) as gateway:
+        (offered,) = httpx.get(f"{gateway.url}/-/api/v1/login").json()["providers"]
+    assert (offered["name"], offered["client_id"]) == ("partner", "portcullis-cli")
 
 
 def test_the_checkpoint_is_signed_under_the_logs_own_name(front: Front) -> None:

@@ -11,9 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.backend_settings import BackendSettings
+from audit.note import Signer
 from gateway.app import ADAPTERS
 from gateway.config_file import ConfigError
 from gateway.settings import Settings, load_settings, settings_schema
+from gateway.settings_errors import PATTERN_WORDS
 
 
 class _TokenCredential(BaseModel):
@@ -68,7 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("LISTEN", "PUBLIC_URL", "POLICIES", "DATABASE"):
         monkeypatch.delenv(f"PORTCULLIS_{name}", raising=False)
     (tmp_path / "policies").mkdir()
-    (tmp_path / "audit.key").write_text("a key\n")
+    Signer.create("gateway.example.com/audit", tmp_path / "audit.key")
     return tmp_path
 
 
@@ -145,7 +147,8 @@ def test_every_error_is_told_at_once_in_file_order_each_with_its_line(place: Pat
         ("https://sso.example.com", "http://sso.example.com", 11, "`identity.providers[0].issuer`"),
         ("[portcullis]", "portcullis", 12, "`identity.providers[0].audiences` must be a list"),
         ("name: robots", 'name: "-"', 14, "`backends[0].name`: the name `-` is reserved for the gateway's own API"),
-        ("name: robots", "name: Robots", 14, "`backends[0].name`"),
+        ("name: robots", "name: Robots", 14, "`backends[0].name` must be 1 to 63 lower-case letters, digits and `-`"),
+        ("environment: prod", "environment: Prod EU", 17, "`backends[0].environment` must be 1 to 63 lower-case"),
         ("adapter: robot", "adapter: robots", 15, "`backends[0].adapter` is no known adapter: choose one of robot"),
         ("http://127.0.0.1:9000", "http://u:p@127.0.0.1:9000", 16, "must hold no credential"),
         ("environment: prod", "enviroment: prod", 17, "did you mean `environment`?"),
@@ -171,13 +174,11 @@ def test_two_providers_of_one_name_or_issuer_are_refused(place: Path) -> None:
 
 def test_a_secret_in_the_file_is_refused_and_never_repeated(place: Path) -> None:
     secret = "hunter2hunter2"
-    text = GOOD.replace("backends:\n", f"      client_id: x\n      client_secret: {secret}\nbackends:\n")
+    text = GOOD.replace("backends:\n", f"      client_secret: {secret}\nbackends:\n")
     text += f"    credential: {{kind: token, token: {secret}}}\n    password: {secret}\n"
     found = findings(place, text)
-    remedy = (
-        "would put a secret into this file: use `client_secret_file` or `client_secret_env` to say where it is kept"
-    )
-    assert (14, f"`identity.providers[0].client_secret` {remedy}") in found
+    assert found[0][0] == 13
+    assert "`identity.providers[0].client_secret` is not a known key; secrets never stand in this file" in found[0][1]
     assert any(
         "`backends[0].credential.token` would put a secret into this file: use `token_file`" in t for _, t in found
     )
@@ -201,6 +202,39 @@ def test_files_that_are_missing_empty_or_unreadable_are_told_apart(place: Path) 
     found = findings(place, GOOD.replace("audit.key", "policies"))
     assert found == [(7, "`audit.signing_key_file` names a file that can't be read: Is a directory")]
     assert load(place, GOOD.replace("audit.key", "none"), check_inputs=False).policies == place / "policies"
+
+
+def test_a_signing_key_that_can_not_sign_or_is_not_secret_is_told(place: Path) -> None:
+    key = place / "audit.key"
+    key.chmod(0o640)
+    assert findings(place, GOOD) == [
+        (7, "`audit.signing_key_file` names a key that others than its owner may use: `chmod 600` it")
+    ]
+    key.chmod(0o604)
+    assert len(findings(place, GOOD)) == 1
+    key.chmod(0o600)
+    key.write_text("hunter2")
+    ((line, message),) = findings(place, GOOD)
+    assert line == 7
+    assert message.startswith("`audit.signing_key_file` can't be used: not an unencrypted PEM PKCS#8 private key")
+    assert load(place, GOOD, check_inputs=False).audit.signing_key_file == key
+
+
+def test_a_missing_database_is_told_only_where_it_is_asked_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway starts without its database and answers 503 until it is there."""
+    assert load(place, GOOD).database == f"sqlite:///{place}/var/audit.db"
+    with pytest.raises(ConfigError) as caught:
+        load(place, GOOD.replace("listen: 127.0.0.1:8080", "listen: 1"), check_database=True)
+    listen, database = caught.value.findings
+    assert (listen.line, database.line) == (1, 4)
+    assert database.message.startswith("`database` names a file that does not exist")
+    assert "`portcullis init DIR` makes one" in database.message
+    (place / "var").mkdir()
+    (place / "var/audit.db").touch()
+    load(place, GOOD, check_database=True)
+    monkeypatch.setenv("PORTCULLIS_DATABASE", "sqlite:///elsewhere.db")
+    with pytest.raises(ConfigError, match=r"^environment variable PORTCULLIS_DATABASE: `database` names a file"):
+        load(place, GOOD, check_database=True)
 
 
 def test_keys_of_the_users_own_are_neither_paths_nor_variables(place: Path) -> None:
@@ -258,6 +292,25 @@ def test_the_starting_file_of_init_loads(place: Path) -> None:
 def keys_of(schema: Mapping[str, Any]) -> set[str]:
     definitions = [schema, *schema["$defs"].values()]
     return {key for definition in definitions for key in definition.get("properties", {})}
+
+
+def patterned(schema: object, key: str = "") -> set[str]:
+    """The keys whose text has to match a pattern."""
+    found: set[str] = set()
+    for name, below in schema.items() if isinstance(schema, dict) else ():
+        if name == "pattern" and isinstance(below, str):
+            found.add(key)
+        elif name in {"properties", "$defs"}:
+            for inner, declared in below.items():
+                found |= patterned(declared, inner)
+        else:
+            for part in below if isinstance(below, list) else [below]:
+                found |= patterned(part, key)
+    return found
+
+
+def test_no_error_shows_a_regular_expression() -> None:
+    assert patterned(settings_schema(ADAPTERS)) == set(PATTERN_WORDS)
 
 
 def test_every_setting_is_documented() -> None:

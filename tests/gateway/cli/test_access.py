@@ -148,6 +148,29 @@ def test_a_redirect_never_carries_the_token_away(run: Run, signed_in: FakeGatewa
         assert elsewhere.asked == []
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_never_sees_what_goes_to_this_machine(
+    run: Run, signed_in: FakeGateway, home: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Plain http is accepted for loopback because no network carries it: a proxy would read the token."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeGateway() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        assert run("whoami").code == 0
+        monkeypatch.delenv("PORTCULLIS_TOKEN")
+        kept = replace(LOGIN, gateway=signed_in.url, issuer=signed_in.url, expires_at=0, refresh_token="secret")
+        TokenStore(home / "portcullis").save(kept)
+        assert run("token").code == 2
+        described = {"name": "corp", "issuer": signed_in.url, "client_id": "x", "scopes": [], "token": "access_token"}
+        signed_in.answers["/-/api/v1/login"] = 200, {"providers": [described]}
+        assert run("login").code == 2
+        assert proxy.asked == []
+    asked = [path for path, _, _ in signed_in.asked]
+    discovery = "/.well-known/openid-configuration"
+    assert asked == ["/-/api/v1/whoami", discovery, "/-/api/v1/login", discovery]
+
+
 def test_a_gateway_that_is_not_there_is_told(run: Run, signed_in: FakeGateway) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,21 +11,27 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from adapters.sql_store import SqlAuditStore
 from audit.merkle import Frontier
 from audit.note import Signer
-from audit.record import Record
-from gateway.cli.audit_query import moment_us
+from audit.record import Record, Result, Verdict, policy_load, resume, start, stop
+from gateway.cli.audit_query import KindChoice, VerdictChoice, moment_us
 from gateway.cli.main import main
 from gateway.cli.output import CommandError
 from tests.audit.samples import checkpoint_of, decision, outcome, stored
 from tests.gateway.cli.conftest import Run
 
 ORIGIN = "gateway.example.com/audit"
+LoadResult = get_type_hints(policy_load)["result"]
+LOADED = policy_load(time_us=1, instance="a", result="loaded", commit="", digest="", rules=1, detail="")
+STARTED = start(time_us=1, instance="a", version="1", size=0, open_decisions=0)
+RESUMED = resume(time_us=1, instance="a", problem="", since_us=1, refused=0)
 PORTCULLIS = str(Path(sys.executable).with_name("portcullis"))
 
 
@@ -103,6 +109,7 @@ def test_search_lists_the_newest_first_with_their_ends(run: Run, site: Path) -> 
         (["--backend", "aws-prod"], [2]),
         (["--verdict", "denied"], [2]),
         (["--kind", "outcome"], [4, 1]),
+        (["--kind", "outcome", "--verdict", "fail"], [4]),
         (["--request-id", "0193fa3e-0000-7000-8000-000000000002"], [3]),
         (["--limit", "2"], [6, 5]),
         (["--since", "2000-01-01", "--until", "2001-01-01"], []),
@@ -112,6 +119,27 @@ def test_search_lists_the_newest_first_with_their_ends(run: Run, site: Path) -> 
 def test_search_filters(run: Run, site: Path, filters: list[str], indexes: list[int]) -> None:
     found = run("audit", "search", *config(site), "--format", "json", *filters).json
     assert [event["index"] for event in found] == indexes
+
+
+@pytest.mark.parametrize("command", ["search", "export"])
+@pytest.mark.parametrize(("option", "choices"), [("--verdict", VerdictChoice), ("--kind", KindChoice)])
+def test_a_word_that_no_record_has_is_wrong_use(
+    run: Run, site: Path, command: str, option: str, choices: type[StrEnum]
+) -> None:
+    """A typo must not read as "nothing was found"."""
+    done = run("audit", command, *config(site), option, "alowed")
+    assert (done.code, done.out) == (2, "")
+    assert all(choice in done.err for choice in choices)
+
+
+def test_the_choices_are_the_words_that_records_have() -> None:
+    assert set(VerdictChoice) == {*get_args(Verdict), *get_args(Result), *get_args(LoadResult)}
+    records = [decision(0), outcome(0, 0), LOADED, STARTED, RESUMED, stop(time_us=1, instance="a")]
+    assert set(KindChoice) == {record.kind for record in records}
+
+
+def test_one_record_is_one_record(run: Run, site: Path) -> None:
+    assert run("audit", "export", *config(site), "--verdict", "denied").err == "1 record\n"
 
 
 def test_a_record_is_shown_whole_as_json(run: Run, site: Path) -> None:

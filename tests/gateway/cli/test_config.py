@@ -59,3 +59,16 @@ def test_serve_says_why_it_can_not_start(run: Run, tmp_path: Path) -> None:
     (tmp_path / "var/audit.key").write_text("not a key\n")
     done = run("serve", "--config", tmp_path / "portcullis.yaml")
     assert (done.code, "not an unencrypted PEM" in done.err) == (2, True)
+    assert f"{tmp_path / 'portcullis.yaml'}:18: `audit.signing_key_file`" in done.err
+
+
+def test_a_gateway_that_could_not_work_is_not_good(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    config = tmp_path / "portcullis.yaml"
+    (tmp_path / "var/portcullis.db").unlink()
+    (tmp_path / "var/audit.key").chmod(0o644)
+    done = run("config", "check", "--config", config)
+    assert (done.code, done.out) == (2, "")
+    database, key = done.err.splitlines()
+    assert database.startswith(f"{config}:13: `database` names a file that does not exist")
+    assert key.startswith(f"{config}:18: `audit.signing_key_file` names a key that others than its owner may use")

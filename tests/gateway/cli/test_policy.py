@@ -17,10 +17,10 @@ def policies(tmp_path: Path) -> Path:
 
 
 def test_a_good_policy_passes(run: Run, policies: Path) -> None:
-    assert run("policy", "check", policies).out == "3 rules, 3 links: 0 findings\n"
-    assert run("policy", "test", policies).out == "5 cases: 5 passed, 0 failed\n"
+    assert run("policy", "check", policies).out == "2 rules, 2 links: 0 findings\n"
+    assert run("policy", "test", policies).out == "3 cases: 3 passed, 0 failed\n"
     document = run("policy", "test", policies, "--format", "json").json
-    assert (document["ok"], document["passed"], document["failed"]) == (True, 5, 0)
+    assert (document["ok"], document["passed"], document["failed"]) == (True, 3, 0)
     assert len(document["policy"]["digest"]) == 64
 
 
@@ -43,9 +43,9 @@ def test_what_is_probably_not_meant_is_a_finding(run: Run, policies: Path) -> No
         file.write("g, group:corp:interns, role:nothing\n")
     done = run("policy", "check", policies)
     assert done.code == 1
-    assert done.out.startswith(f"{policies}/rules/roles.csv:5: ")
-    assert done.out.endswith("3 rules, 4 links: 1 finding\n")
-    assert run("policy", "check", policies, "--format", "json").json["findings"][0]["line"] == 5
+    assert done.out.startswith(f"{policies}/rules/roles.csv:4: ")
+    assert done.out.endswith("2 rules, 3 links: 1 finding\n")
+    assert run("policy", "check", policies, "--format", "json").json["findings"][0]["line"] == 4
 
 
 def test_a_failed_case_is_named_with_its_place(run: Run, policies: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_failed_case_is_named_with_its_place(run: Run, policies: Path) -> None
     done = run("policy", "test", policies)
     assert done.code == 1
     assert done.out.startswith(f"{cases}:2: developers read: expected deny, got allow by rules/access.csv:3\n")
-    assert done.out.endswith("5 cases: 4 passed, 1 failed\n")
+    assert done.out.endswith("3 cases: 2 passed, 1 failed\n")
     assert run("policy", "test", policies, "--format", "json").json["failed"] == 1
 
 

@@ -27,5 +27,10 @@ def test_a_repeated_row_is_found(tmp_path: Path) -> None:
     assert lint(tmp_path, rules) == ["rules/a.csv:3: repeats rules/a.csv:1; remove one"]
 
 
+def test_a_policy_without_a_rule_is_found(tmp_path: Path) -> None:
+    """An empty directory of rules denies everybody, and is more likely a wrong path."""
+    assert lint(tmp_path, "# none yet\n") == ["rules: holds no rule: write a `p` row that says who may do what"]
+
+
 def test_a_sound_bundle_has_no_findings(tmp_path: Path) -> None:
     assert lint(tmp_path, "g, user:a, role:dev\np, role:dev, prod, **, read, allow,") == []

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.policy.bundle import load_bundle
 from gateway.policy.rows import MAX_LINE, split_row
+from identity.accounts import NAME_RULE
 from tests.gateway.policy.bundles import problems, write_bundle
 
 GOOD = "p, role:dev, prod, logs/**, read, allow,"
@@ -40,6 +41,13 @@ GOOD = "p, role:dev, prod, logs/**, read, allow,"
         ("p, workload:ci:, prod, logs/**, read, allow,", "is not user:<id>"),
         ("p, person:a, prod, logs/**, read, allow,", "is not user:<id>"),
         ("p, role:*, prod, logs/**, read, allow,", "subjects are exact"),
+        ("p, group:corp:contract workers, prod, logs/**, read, deny,", NAME_RULE),
+        ("p, user:bob!, prod, logs/**, read, deny,", NAME_RULE),
+        ("p, user:corp:bob!, prod, logs/**, read, deny,", NAME_RULE),
+        ("p, user:corp:, prod, logs/**, read, deny,", NAME_RULE),
+        ("p, workload:ci:a b, prod, logs/**, read, deny,", NAME_RULE),
+        ("g, group:corp:Domain Users (EU), role:dev", NAME_RULE),
+        ("p, group:corp:" + "x" * 256 + ", prod, logs/**, read, deny,", NAME_RULE),
         ("p, role:dev, , logs/**, read, allow,", "env '': is empty"),
         ("p, role:dev, pro*, logs/**, read, allow,", "exact name or `*`"),
         ("p, role:dev, prod, , read, allow,", "no empty segment"),
@@ -98,7 +106,14 @@ def test_a_condition_keeps_the_commas_inside_its_brackets(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "subject", ["user:o'brien@example.com", "group:corp:Domain Users (EU)", "workload:ci:repo:a/b"]
+    "subject",
+    [
+        "user:alice@example.com",
+        "user:corp:" + "x" * 255,
+        "group:corp:/platform/on-call",
+        "group:corp:" + "x" * 255,
+        "workload:ci:repo:a/b",
+    ],
 )
 def test_subjects_may_be_what_providers_call_people_and_groups(tmp_path: Path, subject: str) -> None:
     assert problems(write_bundle(tmp_path, f"g, {subject}, role:dev\n")) == []
