@@ -146,8 +146,9 @@ def _file_problem(path: Path, base: Path) -> str | None:
 
 
 def _signing_key_problem(path: Path) -> str | None:
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return "names a key that others than its owner may use: `chmod 600` it"
+    # A group may read it, as it does where an orchestrator mounts secrets; nobody else, and nobody may change it.
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO):
+        return "names a key that others may use or change: `chmod 600` it (a mounted secret: mode 0440)"
     try:
         # Any name will do: the key's own is checked as `origin`.
         Signer.load("name", path)

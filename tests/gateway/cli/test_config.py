@@ -71,4 +71,4 @@ def test_a_gateway_that_could_not_work_is_not_good(run: Run, tmp_path: Path) -> 
     assert (done.code, done.out) == (2, "")
     database, key = done.err.splitlines()
     assert database.startswith(f"{config}:13: `database` names a file that does not exist")
-    assert key.startswith(f"{config}:18: `audit.signing_key_file` names a key that others than its owner may use")
+    assert key.startswith(f"{config}:18: `audit.signing_key_file` names a key that others may use or change")
