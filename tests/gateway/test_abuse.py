@@ -11,7 +11,7 @@ import pytest
 
 from gateway.server import HEAD_WITHIN_S, MAX_HEADER_BYTES, MAX_PIPELINED
 from tests.parts.deadlines import first_deadline_s
-from tests.parts.front import Front, close_after, ok
+from tests.parts.front import Front, close_after, held_until_the_client_goes, ok
 from tests.parts.gateway import GatewayProcess, make_site
 from tests.parts.issuer import Issuer
 from tests.parts.raw_client import RawClient
@@ -63,15 +63,7 @@ def test_a_body_behind_an_unanswered_request_is_not_waited_for(front: Front) -> 
 
 
 def test_a_client_that_goes_is_noticed_with_a_request_behind(front: Front) -> None:
-    arrived, gone = threading.Event(), threading.Event()
-
-    def script(connection: RawConnection) -> None:
-        connection.read_request()
-        arrived.set()
-        connection.read_to_end()
-        gone.set()
-
-    front.script = script
+    front.script, arrived, gone = held_until_the_client_goes()
     with RawClient(front.gateway.port) as client:
         client.send(front.request("/raw/open/slow") + front.request("/raw/open/never"))
         assert arrived.wait(10)

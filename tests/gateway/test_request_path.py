@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gateway.app import open_audit_reader
-from tests.parts.front import Front, close_after, ok
+from tests.parts.front import Front, close_after, held_until_the_client_goes, ok
 from tests.parts.raw_client import RawClient, RawResponse
 from tests.parts.raw_upstream import RawConnection
 
@@ -265,15 +265,7 @@ def test_a_stream_reaches_the_client_piece_by_piece(front: Front) -> None:
 
 
 def test_when_the_client_goes_its_backend_request_is_cancelled_and_the_outcome_says_so(front: Front) -> None:
-    arrived, gone = threading.Event(), threading.Event()
-
-    def script(connection: RawConnection) -> None:
-        connection.read_request()
-        arrived.set()
-        connection.read_to_end()
-        gone.set()
-
-    front.script = script
+    front.script, arrived, gone = held_until_the_client_goes()
     with RawClient(front.gateway.port) as client:
         client.send(front.request("/raw/open/left-alone"))
         assert arrived.wait(10)

@@ -1,5 +1,6 @@
 """A running gateway in front of a backend whose script each test chooses."""
 
+import threading
 from dataclasses import dataclass
 
 from audit.store import Row
@@ -27,6 +28,19 @@ def close_after(response: bytes) -> Script:
         connection.send(response)
 
     return script
+
+
+def held_until_the_client_goes() -> tuple[Script, threading.Event, threading.Event]:
+    """Return a script that never answers, and the events that the request arrived and that the peer left."""
+    arrived, gone = threading.Event(), threading.Event()
+
+    def script(connection: RawConnection) -> None:
+        connection.read_request()
+        arrived.set()
+        connection.read_to_end()
+        gone.set()
+
+    return script, arrived, gone
 
 
 def ok(body: bytes = b"ok", headers: bytes = b"") -> bytes:
