@@ -41,7 +41,7 @@ class Exchange:
         "source",
         "status",
         "target",
-    )  # fmt: skip
+    )
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, raw: RawRequest, *, request_id: str, received_us: int

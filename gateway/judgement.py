@@ -46,16 +46,13 @@ class Judge:
         )
 
     def _read_head(self, exchange: Exchange) -> Problem | None:
-        raw = exchange.raw
-        try:
-            exchange.target = target = parse_target(raw.target, self._relaxed)
-        except TargetRefusedError as refused:
-            return Problem("bad_target", str(refused), members={"rule": refused.rule})
-        exchange.backend = self._backends.get(target.backend)
-        try:
-            exchange.headers = headers = RequestHeaders(raw.headers)
-        except BadHeadersError as error:
-            return Problem("bad_headers", str(error))
+        problem = read_head(exchange, self._relaxed)
+        target, headers = exchange.target, exchange.headers
+        if target is not None:
+            exchange.backend = self._backends.get(target.backend)
+        if problem is not None:
+            return problem
+        assert headers is not None
         exchange.body = ClientBody(exchange.receive, headers.length, framed=headers.framed)
         if exchange.method in _METHODS_REFUSED:
             return Problem("method_not_allowed", f"{exchange.method} would show the caller what the backend received")
@@ -116,6 +113,18 @@ class Judge:
                 return denial(asked, decision, engine.roles_that_would_allow(asked))
         exchange.decisions = tuple(decisions)
         return None
+
+
+def read_head(exchange: Exchange, relaxed: Mapping[str, frozenset[str]]) -> Problem | None:
+    """Fill in the target and the headers, on the data path and on the gateway's own paths alike."""
+    try:
+        exchange.target = parse_target(exchange.raw.target, relaxed)
+        exchange.headers = RequestHeaders(exchange.raw.headers)
+    except TargetRefusedError as refused:
+        return Problem("bad_target", str(refused), members={"rule": refused.rule})
+    except BadHeadersError as error:
+        return Problem("bad_headers", str(error))
+    return None
 
 
 def request_context(exchange: Exchange, principal: Principal) -> dict[str, ContextValue]:

@@ -8,16 +8,15 @@ from urllib.parse import unquote
 from audit.request_id import new_request_id
 from gateway.body import Receive
 from gateway.exchange import Exchange, Scope, Send
-from gateway.headers import BadHeadersError, RequestHeaders
+from gateway.judgement import read_head
 from gateway.pipeline import Pipeline
 from gateway.problems import Problem
 from gateway.server import EXTENSION, RawRequest
-from gateway.target import TargetRefusedError, parse_target
 
 logger = logging.getLogger("portcullis.proxy")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-_RELAXED: dict[str, frozenset[str]] = {}
+_UNRELAXED: dict[str, frozenset[str]] = {}
 
 
 class Proxy:
@@ -51,21 +50,17 @@ class Proxy:
             await exchange.answer(problem, [], self._public_url)
 
     async def _serve_control(self, scope: Scope, exchange: Exchange) -> None:
-        raw = exchange.raw
-        try:
-            exchange.target = target = parse_target(raw.target, _RELAXED)
-            exchange.headers = RequestHeaders(raw.headers)
-        except TargetRefusedError as refused:
-            await self._pipeline.conclude(exchange, Problem("bad_target", str(refused), members={"rule": refused.rule}))
+        problem = read_head(exchange, _UNRELAXED)
+        if problem is not None:
+            await self._pipeline.conclude(exchange, problem)
             return
-        except BadHeadersError as error:
-            await self._pipeline.conclude(exchange, Problem("bad_headers", str(error)))
-            return
+        target = exchange.target
+        assert target is not None
         path = b"/-" + target.path
         scope["raw_path"] = path
         scope["path"] = unquote(path.decode("ascii"))
         scope["query_string"] = target.query or b""
         # ASGI wants lower-case names; the data path wants the client's own spelling.
-        scope["headers"] = [(name.lower(), value) for name, value in raw.headers]
+        scope["headers"] = [(name.lower(), value) for name, value in exchange.raw.headers]
         scope["state"] = {**scope.get("state", {}), "exchange": exchange}
         await self._control(scope, exchange.receive, exchange.send)

@@ -13,7 +13,6 @@ from identity.provider_settings import ProviderSettings
 from identity.rejections import rejection
 from identity.strict_json import JsonObject
 
-MAX_NAME_LENGTH = 255
 NAME_RULE = "1 to 255 ASCII letters, digits and . _ @ + = | : / ~ -"
 
 _NAME = re.compile(r"[A-Za-z0-9._@+=|:/~-]{1,255}")

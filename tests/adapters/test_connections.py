@@ -7,29 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.connections import ConnectionPool
-from adapters.upstream import Upstream, UpstreamResponse
 from tests.adapters.test_http1 import HEADERS, TARGET
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
 from tests.parts.nginx import free_port
 from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
 from tests.parts.request_bodies import NO_BODY, Body, chunked, sized
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-HOST = [(b"Host", b"backend.example.com")]
-
-
-async def get(pool: Upstream, target: bytes = b"/") -> UpstreamResponse:
-    return await pool.send("GET", target, HOST, NO_BODY)
-
-
-async def whole(response: UpstreamResponse) -> bytes:
-    body = b""
-    while piece := await response.read():
-        body += piece
-    assert response.complete
-    assert await response.read() == b""
-    response.close()
-    return body
+from tests.parts.upstream_exchange import HOST, OK, get, whole
 
 
 @on_both_loops

@@ -7,28 +7,10 @@ import time
 import pytest
 
 from adapters.connections import ConnectionPool
-from adapters.upstream import Upstream, UpstreamConnectError, UpstreamProtocolError, UpstreamResponse
+from adapters.upstream import UpstreamConnectError, UpstreamProtocolError
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
 from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
-from tests.parts.request_bodies import NO_BODY
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-HOST = [(b"Host", b"backend.example.com")]
-
-
-async def get(pool: Upstream, target: bytes = b"/") -> UpstreamResponse:
-    return await pool.send("GET", target, HOST, NO_BODY)
-
-
-async def whole(response: UpstreamResponse) -> bytes:
-    body = b""
-    while piece := await response.read():
-        body += piece
-    assert response.complete
-    assert await response.read() == b""
-    response.close()
-    return body
-
+from tests.parts.upstream_exchange import OK, get, whole
 
 RESPONSES = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
