@@ -20,6 +20,26 @@ Result = Literal["ok", "fail", "indeterminate"]
 
 COLUMN_CHARACTERS: Final = 256
 _MAX_ACTORS: Final = 4096
+AuthnAction = Literal["login", "renew", "exchange", "logout", "revoke", "provision"]
+
+
+class Delegate(Protocol):
+    """Who acts for somebody else. `identity.principal.Delegate` is one as it stands."""
+
+    @property
+    def subject(self) -> str:
+        """The policy subject, `workload:ci:agent`."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The configured name of the provider that vouched."""
+        ...
+
+    @property
+    def token_subject(self) -> str:
+        """The token's `sub` there."""
+        ...
 
 
 class Actor(Protocol):
@@ -68,6 +88,16 @@ class Actor(Protocol):
     @property
     def token_sha256(self) -> str:
         """The SHA-256 of the credential, in hex: it links records to a token without holding one."""
+        ...
+
+    @property
+    def session(self) -> str | None:
+        """The gateway's session that the token belongs to, None for a provider's own token."""
+        ...
+
+    @property
+    def delegates(self) -> Sequence[Delegate]:
+        """Who acts for the actor, the holder of the token first; empty where they act themselves."""
         ...
 
 
@@ -169,6 +199,37 @@ def outcome(
     return _record(text, "outcome", time_us, request_id, verdict=result, decision_index=decision_index)
 
 
+def authn(
+    *,
+    request_id: str,
+    time_us: int,
+    instance: str,
+    action: AuthnAction,
+    result: Literal["ok", "fail"],
+    actor: Actor | None,
+    source: str,
+    client: str,
+    provider: str,
+    session: str | None,
+    detail: str,
+) -> Record:
+    """Build the record of a login, a renewal, a token exchange, a logout, a revocation or a provisioning call.
+
+    `actor` is None where nobody was authenticated. `client` is the OAuth client or `console`, `scim`, `backchannel`;
+    `provider` the identity provider concerned and `session` the gateway's session, empty or None where there is none.
+    `detail` says what was done, or why it was refused; it never holds a credential.
+    """
+    text = (
+        f'{{"action":{quote(action)},"actor":{"null" if actor is None else _actor(actor)},"client":{quote(client)},'
+        f'"detail":{quote(detail)},"instance":{quote(instance)},"kind":"authn","provider":{quote(provider)},'
+        f'"request_id":{quote(request_id)},"result":{quote(result)},'
+        f'"session":{"null" if session is None else quote(session)},"source":{quote(source)},"time_us":{time_us:d},'
+        f'"v":1}}'
+    )
+    subject = "" if actor is None else actor.subject
+    return _record(text, "authn", time_us, request_id, actor=subject, verdict=result)
+
+
 def policy_load(
     *,
     time_us: int,
@@ -231,10 +292,12 @@ def _actor(actor: Actor) -> str:
     known = _actors.get(actor.token_sha256)
     if known is not None and known[0] is actor:
         return known[1]
-    acr = actor.acr
+    acr, session = actor.acr, actor.session
+    delegates = ",".join([_delegate(each) for each in actor.delegates])
     text = (
-        f'{{"acr":{"null" if acr is None else quote(acr)},"amr":{quoted(actor.amr)},"groups":{quoted(actor.groups)},'
-        f'"issuer":{quote(actor.issuer)},"provider":{quote(actor.provider)},"subject":{quote(actor.subject)},'
+        f'{{"acr":{"null" if acr is None else quote(acr)},"amr":{quoted(actor.amr)},"delegates":[{delegates}],'
+        f'"groups":{quoted(actor.groups)},"issuer":{quote(actor.issuer)},"provider":{quote(actor.provider)},'
+        f'"session":{"null" if session is None else quote(session)},"subject":{quote(actor.subject)},'
         f'"token_sha256":{quote(actor.token_sha256)},"token_subject":{quote(actor.token_subject)},'
         f'"username":{quote(actor.username)}}}'
     )
@@ -242,6 +305,13 @@ def _actor(actor: Actor) -> str:
         _actors.clear()
     _actors[actor.token_sha256] = (actor, text)
     return text
+
+
+def _delegate(delegate: Delegate) -> str:
+    return (
+        f'{{"provider":{quote(delegate.provider)},"subject":{quote(delegate.subject)},'
+        f'"token_subject":{quote(delegate.token_subject)}}}'
+    )
 
 
 def _event(kind: str, time_us: int, document: Mapping[str, Json]) -> Record:

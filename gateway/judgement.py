@@ -18,7 +18,7 @@ from gateway.policy.request import AccessRequest, ContextValue, Decision
 from gateway.problems import Problem
 from gateway.target import TargetRefusedError, parse_target
 from identity.authenticator import Authenticator, InvalidCredentialError, ProviderUnavailableError
-from identity.principal import Principal
+from identity.principal import Delegate, Principal
 
 # TRACE echoes the request, and with it the backend's credential. CONNECT never gets here.
 _METHODS_REFUSED = frozenset(("TRACE", "TRACK"))
@@ -101,16 +101,23 @@ class Judge:
         assert principal is not None and backend is not None
         engine = self._policy()
         context = request_context(exchange, principal)
+        # Whoever acts for somebody needs the right as well, and what either lacks denies.
+        parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
         decisions: list[Decision] = []
         for access in exchange.accesses:
-            asked = AccessRequest(
-                principal.subject, principal.groups, backend.environment, access.resource, access.action, context
-            )
-            decision = engine.decide(asked)
-            decisions.append(decision)
-            if not decision.allowed:
+            if not principal.limits.allow(backend.name, access.action):
                 exchange.decisions = tuple(decisions)
-                return denial(asked, decision, engine.roles_that_would_allow(asked))
+                return Problem("beyond_token", f"the token is not good for {access.action} on {backend.name}")
+            for party in parties:
+                asked = AccessRequest(
+                    party.subject, party.groups, backend.environment, access.resource, access.action, context
+                )
+                decision = engine.decide(asked)
+                if not decision.allowed:
+                    exchange.decisions = (*decisions, decision)
+                    return denial(asked, decision, engine.roles_that_would_allow(asked))
+                if party is principal:
+                    decisions.append(decision)
         exchange.decisions = tuple(decisions)
         return None
 

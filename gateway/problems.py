@@ -21,6 +21,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "bad_parameter": ProblemKind(400, "A parameter is missing or wrong"),
     "credential_required": ProblemKind(401, "A credential is required"),
     "invalid_credential": ProblemKind(401, "The credential is not valid"),
+    "beyond_token": ProblemKind(403, "The token was issued for less than this"),
     "denied": ProblemKind(403, "The policy does not allow this"),
     "unclassified": ProblemKind(403, "The gateway can't tell what this request would do"),
     "unknown_backend": ProblemKind(404, "There is no such backend"),

@@ -14,6 +14,7 @@ from gateway.problems import Problem
 _VERDICTS: Final[Mapping[str, Verdict]] = {
     "credential_required": "unauthenticated",
     "invalid_credential": "unauthenticated",
+    "beyond_token": "denied",
     "denied": "denied",
     "unclassified": "denied",
 }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic.json_schema import models_json_schema
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +67,20 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _state_database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("must be a database URL, such as sqlite:///var/identity.db") from None
+    if url.password is not None:
+        raise ValueError("must hold no password: use database_password_file or database_password_env")
+    if url.get_backend_name() == "postgresql":
+        if not url.database:
+            raise ValueError("must name a database, as in postgresql://portcullis@db.example.com/portcullis")
+        return text
+    return _database_url(text)
+
+
 def _origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise ValueError("must be 1 to 200 printable ASCII characters without a space or `+`")
@@ -95,10 +110,48 @@ class AuditSettings(_Part):
     signing_key_file: Path
 
 
+class StateSettings(_Part):
+    """Where the gateway keeps sessions, signing keys and revocations; without it, it accepts tokens and makes none.
+
+    `secret_file` holds the secret that seals them; replicas share database and secret. The password of a PostgreSQL
+    database stands in a file or an environment variable, never in the URL.
+    """
+
+    database: Annotated[str, AfterValidator(_state_database_url)]
+    database_password_file: Path | None = None
+    database_password_env: str | None = None
+    secret_file: Path
+
+
+class IntrospectionClient(_Part):
+    """A backend that may ask what a token of the gateway's stands for (RFC 7662)."""
+
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    client_secret_file: Path | None = None
+    client_secret_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if (self.client_secret_file is None) == (self.client_secret_env is None):
+            raise ValueError("needs client_secret_file or client_secret_env, one of them")
+        return self
+
+
 class IdentitySettings(_Part):
-    """Who may vouch for a caller."""
+    """Who may vouch for a caller, and how the gateway's own sessions and tokens live. Durations are seconds.
+
+    - `access_token_s`: the life of an access token; what a revocation misses nowhere ends by itself then.
+    - `session_idle_s`: a session that is not renewed for so long ends; `session_max_s`: every session ends.
+    - `signing_key_s`: how long a key signs before the next one takes over.
+    """
 
     providers: Annotated[tuple[ProviderSettings, ...], Field(min_length=1)]
+    state: StateSettings | None = None
+    introspection_clients: tuple[IntrospectionClient, ...] = ()
+    access_token_s: Annotated[int, Field(ge=60, le=3600)] = 600
+    session_idle_s: Annotated[int, Field(ge=300, le=2_592_000)] = 43_200
+    session_max_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
+    signing_key_s: Annotated[int, Field(ge=3600, le=31_536_000)] = 2_592_000
 
 
 class Settings(_Part):

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from typing import Literal
 
 import rfc8785
 from hypothesis import given, settings
@@ -11,9 +13,29 @@ from audit import record
 from audit.canonical import MAX_BYTES
 from audit.cut import COMFORTABLE_BYTES
 from audit.record import columns
+from identity.principal import Delegate
 from tests.audit.samples import ALICE, NOW_US, decision, outcome
 
 ANY_TEXT = st.text(st.characters(), max_size=300)
+
+
+AGENT = Delegate("workload:ci:agent", "ci", "repo:a/b", ())
+
+
+def authn(*, actor: record.Actor | None, result: Literal["ok", "fail"], session: str | None = None) -> record.Record:
+    return record.authn(
+        request_id="0193fa3e-0000-7000-8000-000000000001",
+        time_us=NOW_US,
+        instance="gw-1",
+        action="login",
+        result=result,
+        actor=actor,
+        source="192.0.2.7",
+        client="portcullis-cli",
+        provider="corp",
+        session=session,
+        detail="",
+    )
 
 
 def every_kind() -> list[record.Record]:
@@ -23,6 +45,9 @@ def every_kind() -> list[record.Record]:
         decision(accesses=(("a/b", "r"), ("a/c", "w")), verdict="denied", status=403),
         outcome(1, 7),
         outcome(1, 7, status=None, result="fail", detail="connect_failed"),
+        authn(actor=ALICE, result="ok"),
+        authn(actor=replace(ALICE, session="s1", delegates=(AGENT,)), result="ok", session="s1"),
+        authn(actor=None, result="fail"),
         record.start(time_us=NOW_US, instance="gw-1", version="0.1.0", size=12, open_decisions=1),
         record.stop(time_us=NOW_US, instance="gw-1"),
         record.resume(time_us=NOW_US, instance="gw-1", problem="disk full", since_us=NOW_US - 5, refused=3),
@@ -58,10 +83,18 @@ def test_a_decision_names_who_what_and_by_which_rule() -> None:
         "acr": None,
         "amr": ["pwd"],
         "token_sha256": "5f" * 32,
+        "session": None,
+        "delegates": [],
     }
     assert document["accesses"] == [{"action": "query", "resource": "logs-prod/payments"}]
     assert document["rule"] == {"file": "rules/logs.csv", "line": 3, "text": ALLOW_ROW}
     assert document["policy"] == {"commit": "ab" * 20, "digest": "cd" * 32}
+
+
+def test_who_acts_for_whom_is_in_the_record() -> None:
+    actor = json.loads(decision(actor=replace(ALICE, session="s1", delegates=(AGENT,))).body)["actor"]
+    assert (actor["subject"], actor["session"]) == ("user:alice", "s1")
+    assert actor["delegates"] == [{"subject": "workload:ci:agent", "provider": "ci", "token_subject": "repo:a/b"}]
 
 
 ALLOW_ROW = "p, role:dev, prod, logs-prod/**, query, allow"
@@ -141,6 +174,7 @@ def test_two_hundred_groups_stay_whole() -> None:
         subject, provider, issuer, token_subject = "user:alice", "corp", "https://sso.example.com", "00u1"
         username, acr, amr, token_sha256 = "alice", None, (), "5f" * 32
         groups = tuple(f"group:corp:{number:036d}" for number in range(200))
+        session, delegates = None, ()
 
     document = json.loads(decision(actor=Member()).body)
     assert document["actor"]["groups"] == list(Member.groups)

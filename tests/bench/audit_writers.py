@@ -21,6 +21,7 @@ from audit import record
 from audit.log import AuditLog
 from audit.note import Signer
 from audit.request_id import new_request_id
+from identity.principal import Delegate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Caller:
     acr: str | None = None
     amr: tuple[str, ...] = ()
     token_sha256: str = "5f" * 32
+    session: str | None = None
+    delegates: tuple[Delegate, ...] = ()
 
 
 def decision(caller: Caller) -> record.Record:

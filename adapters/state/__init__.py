@@ -1,0 +1,1 @@
+"""The gateway's own identity state in a database: SQLite or PostgreSQL."""

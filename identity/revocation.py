@@ -1,0 +1,88 @@
+"""Which tokens are no longer good before they expire: kept in memory, asked when a token is verified.
+
+A revocation names a person, an account at a provider, a session or one token. Of persons and accounts it ends
+what was issued up to that second: who logs in afterwards is let in again. To keep somebody out, deactivate them in
+`identities.yaml` or at the provider.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from identity.principal import Principal
+from identity.rejections import rejection
+
+RevocationKind = Literal["person", "account", "session", "provider_session", "token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One revocation; times are whole seconds since the Unix epoch.
+
+    `key` by kind: `person`: the policy subject (`user:alice`, `workload:github:deploy`); `account`:
+    `<provider>:<sub>`; `session`: the gateway's session id; `provider_session`: `<provider>:<sid>`; `token`: the
+    token's SHA-256 in hex, as audit records name it. `at`: what was issued up to then is refused (sessions and tokens:
+    whatever was). `until`: when it may be forgotten, None for never.
+    """
+
+    kind: RevocationKind
+    key: str
+    at: int
+    until: int | None = None
+
+
+class Revocations:
+    """The revocations in force. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[RevocationKind, dict[str, Revocation]] = {
+            "person": {},
+            "account": {},
+            "session": {},
+            "provider_session": {},
+            "token": {},
+        }
+
+    def __len__(self) -> int:
+        return sum(len(entries) for entries in self._by_kind.values())
+
+    def apply(self, revocations: Iterable[Revocation]) -> None:
+        """Put revocations in force; of two with the same key the later one counts."""
+        for revocation in revocations:
+            entries = self._by_kind[revocation.kind]
+            known = entries.get(revocation.key)
+            if known is None or known.at <= revocation.at:
+                entries[revocation.key] = revocation
+
+    def forget(self, now: float) -> None:
+        """Drop what is over."""
+        for entries in self._by_kind.values():
+            for key in [key for key, entry in entries.items() if entry.until is not None and entry.until < now]:
+                del entries[key]
+
+    def check(self, principal: Principal) -> None:
+        """Raise InvalidCredentialError (token_revoked) where a revocation reaches the principal or a delegate."""
+        if self.reaches(principal):
+            raise rejection("token_revoked")
+
+    def reaches(self, principal: Principal) -> bool:
+        """Tell whether any revocation ends this principal's token."""
+        by_kind = self._by_kind
+        if principal.token_sha256 in by_kind["token"] or principal.session in by_kind["session"]:
+            return True
+        provider = principal.provider
+        if f"{provider}:{principal.provider_session}" in by_kind["provider_session"]:
+            return True
+        parties = ((principal.subject, provider, principal.token_subject), *_delegates(principal))
+        return any(
+            (entry := entries.get(key)) is not None and principal.issued_at <= entry.at
+            for subject, vouched_by, token_subject in parties
+            for entries, key in (
+                (by_kind["person"], subject),
+                (by_kind["account"], f"{vouched_by}:{token_subject}"),
+            )
+        )
+
+
+def _delegates(principal: Principal) -> tuple[tuple[str, str, str], ...]:
+    return tuple((each.subject, each.provider, each.token_subject) for each in principal.delegates)
