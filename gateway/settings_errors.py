@@ -36,6 +36,7 @@ PATTERN_WORDS = {
     "name": _NAME_WORDS,
     "environment": _NAME_WORDS,
     "action": "1 to 128 letters, digits and `: . _ -`, and begin with a letter or digit",
+    "client_id": "1 to 64 letters, digits and `. _ -`",
     "region": "an AWS region, such as eu-west-1",
     "prefix": "printable ASCII characters, the first of them no space",
     "email_domains": "a domain in lower case, such as example.com",

@@ -210,7 +210,7 @@ class SigningKeyStore(Protocol):
         ...
 
     def add_signing_key(self, key: SealedKey, *, newest_before: int) -> bool:
-        """Add a key unless one with `signs_from` >= `newest_before` is there: of replicas that rotate together one wins."""
+        """Add a key unless one with `signs_from` >= `newest_before` is there: only one of several replicas rotates."""
         ...
 
 
