@@ -71,12 +71,14 @@ class Claimed(NamedTuple):
 class Change(NamedTuple):
     """Something changed, by whichever replica: its topic, and the key of what changed (its meaning is the topic's).
 
-    revocation: `kind:key`; provisioning: the provider's name; signing_keys: the key id.
+    revocation: `kind:key`; provisioning: the provider's name; signing_keys: the key id. `written_us` is when, in
+    microseconds since the Unix epoch, by the clock of the replica that wrote it.
     """
 
     number: int
     topic: Topic
     key: str
+    written_us: int
 
 
 class GrantStore(Protocol):
