@@ -20,13 +20,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Exchange:
     """Filled step by step by the pipeline; what a step could not find out stays None.
 
-    `status` is the backend's, None where it gave none; `sent` counts the bytes of its body given to the client.
+    `cut` is why the request was ended while it was being forwarded. `status` is the backend's, None where it gave none; `sent` counts the bytes of its body given to the client.
     """
 
     __slots__ = (
         "accesses",
         "backend",
         "body",
+        "cut",
         "decisions",
         "headers",
         "method",
@@ -62,6 +63,7 @@ class Exchange:
         self.request: BackendRequest | None = None
         self.accesses: tuple[Access, ...] = ()
         self.decisions: tuple[Decision, ...] = ()
+        self.cut: Problem | None = None
         self.status: int | None = None
         self.sent = 0
 

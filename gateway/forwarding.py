@@ -13,6 +13,7 @@ from gateway.body import ClientGoneError
 from gateway.counters import Counters
 from gateway.exchange import Exchange
 from gateway.headers import RawHeaders, response_headers
+from gateway.open_exchanges import OpenExchanges
 from gateway.problems import Problem
 from gateway.recording import outcome_record
 
@@ -24,8 +25,11 @@ _BODILESS = frozenset((204, 304))
 class Forwarder:
     """Carries one exchange to its backend and back."""
 
-    def __init__(self, audit: AuditLog, counters: Counters, public_url: str) -> None:
+    def __init__(
+        self, audit: AuditLog, counters: Counters, public_url: str, open_exchanges: OpenExchanges | None = None
+    ) -> None:
         self._audit = audit
+        self._open = open_exchanges if open_exchanges is not None else OpenExchanges()
         self._counters = counters
         self._public_url = public_url
 
@@ -39,6 +43,7 @@ class Forwarder:
         # The client's leaving is delivered as a cancellation: it reaches whatever is being waited for, at no cost
         # to the requests whose client stays.
         raw.cancel_when_client_goes(True)
+        self._open.enter(exchange)
         try:
             await self._carry(exchange, evidence(exchange, receipt))
             result, detail = "ok", ""
@@ -48,10 +53,15 @@ class Forwarder:
         except ClientGoneError:
             detail = "client_gone"
         except asyncio.CancelledError:
-            detail = "client_gone" if raw.client_gone else "gateway_stopping"
-            if not raw.client_gone:
-                raise
+            if exchange.cut is not None:
+                detail = "access_ended"
+                refused = await self._cut(exchange, exchange.cut, receipt)
+            else:
+                detail = "client_gone" if raw.client_gone else "gateway_stopping"
+                if not raw.client_gone:
+                    raise
         finally:
+            self._open.leave(exchange)
             raw.cancel_when_client_goes(False)
             duration_us = (time.perf_counter_ns() - started_ns) // 1000
             self._audit.append_soon(outcome_record(exchange, receipt, result, detail, duration_us))
@@ -91,6 +101,15 @@ class Forwarder:
                 return
             piece = await response.read() if following is None else following
         await exchange.relay(b"", more=False)
+
+    async def _cut(self, exchange: Exchange, problem: Problem, receipt: Receipt) -> int | None:
+        """End a request whose caller may no longer do this: break its answer off, or give the problem as the answer."""
+        logger.info("request %s was cut: %s", exchange.request_id, problem.code)
+        if exchange.status is not None:
+            exchange.raw.abort()
+            return None
+        await exchange.answer(problem, [receipt_header(receipt)], self._public_url)
+        return problem.status
 
     async def _fail(self, exchange: Exchange, error: UpstreamError, receipt: Receipt) -> int | None:
         """Answer for the backend where nothing of its answer is out yet; return the status of that."""

@@ -19,6 +19,7 @@ from gateway.problems import Problem
 from gateway.target import TargetRefusedError, parse_target
 from identity.authenticator import Authenticator, InvalidCredentialError, ProviderUnavailableError
 from identity.principal import Delegate, Principal
+from identity.state import StateUnavailableError
 
 # TRACE echoes the request, and with it the backend's credential. CONNECT never gets here.
 _METHODS_REFUSED = frozenset(("TRACE", "TRACK"))
@@ -71,6 +72,8 @@ class Judge:
             exchange.principal = await self._authenticator.authenticate(token)
         except InvalidCredentialError as error:
             return Problem("invalid_credential", error.detail, "invalid_token", {"error": error.code})
+        except StateUnavailableError as error:
+            return Problem("identity_state_unavailable", f"nobody can be told apart from the revoked: {error}")
         except ProviderUnavailableError as error:
             return Problem("provider_unavailable", f"the provider {error.provider!r} can't be reached: try again later")
         return None
@@ -99,27 +102,31 @@ class Judge:
     def _decide(self, exchange: Exchange) -> Problem | None:
         principal, backend = exchange.principal, exchange.backend
         assert principal is not None and backend is not None
-        engine = self._policy()
-        context = request_context(exchange, principal)
-        # Whoever acts for somebody needs the right as well, and what either lacks denies.
-        parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
-        decisions: list[Decision] = []
-        for access in exchange.accesses:
-            if not principal.limits.allow(backend.name, access.action):
-                exchange.decisions = tuple(decisions)
-                return Problem("beyond_token", f"the token is not good for {access.action} on {backend.name}")
-            for party in parties:
-                asked = AccessRequest(
-                    party.subject, party.groups, backend.environment, access.resource, access.action, context
-                )
-                decision = engine.decide(asked)
-                if not decision.allowed:
-                    exchange.decisions = (*decisions, decision)
-                    return denial(asked, decision, engine.roles_that_would_allow(asked))
-                if party is principal:
-                    decisions.append(decision)
-        exchange.decisions = tuple(decisions)
-        return None
+        return decide(self._policy(), exchange, principal, backend.name, backend.environment)
+
+
+def decide(
+    engine: PolicyEngine, exchange: Exchange, principal: Principal, backend: str, environment: str
+) -> Problem | None:
+    """Decide every access of a request, fill in the decisions, and return why the first denied one is denied."""
+    context = request_context(exchange, principal)
+    # Whoever acts for somebody needs the right as well, and what either lacks denies.
+    parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
+    decisions: list[Decision] = []
+    for access in exchange.accesses:
+        if not principal.limits.allow(backend, access.action):
+            exchange.decisions = tuple(decisions)
+            return Problem("beyond_token", f"the token is not good for {access.action} on {backend}")
+        for party in parties:
+            asked = AccessRequest(party.subject, party.groups, environment, access.resource, access.action, context)
+            decision = engine.decide(asked)
+            if not decision.allowed:
+                exchange.decisions = (*decisions, decision)
+                return denial(asked, decision, engine.roles_that_would_allow(asked))
+            if party is principal:
+                decisions.append(decision)
+    exchange.decisions = tuple(decisions)
+    return None
 
 
 def read_head(exchange: Exchange, relaxed: Mapping[str, frozenset[str]]) -> Problem | None:

@@ -35,6 +35,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "upstream_protocol": ProblemKind(502, "The backend did not answer in well-formed HTTP"),
     "upstream_failed": ProblemKind(502, "The backend did not answer"),
     "audit_unavailable": ProblemKind(503, "The audit log can't be written, so nothing is forwarded"),
+    "identity_state_unavailable": ProblemKind(503, "The identity store can't be read, so nobody is let in"),
     "provider_unavailable": ProblemKind(503, "The identity provider can't be reached"),
     "upstream_timeout": ProblemKind(504, "The backend did not answer in time"),
 }

@@ -1,4 +1,4 @@
-"""The ASGI callable: `/-/…` goes to the gateway's own application, everything else down the data path."""
+"""The ASGI callable: `/-/…` and `/.well-known/…` go to the gateway's own application, all else down the data path."""
 
 import logging
 import time
@@ -16,6 +16,8 @@ from gateway.server import EXTENSION, RawRequest
 logger = logging.getLogger("portcullis.proxy")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+# `/.well-known/` is where other standards look for the gateway's own documents (RFC 8615); no backend's name has a dot.
+_CONTROL = (b"/-/", b"/-?", b"/.well-known/")
 _UNRELAXED: dict[str, frozenset[str]] = {}
 
 
@@ -36,7 +38,7 @@ class Proxy:
         now_us = time.time_ns() // 1000
         exchange = Exchange(scope, receive, send, raw, request_id=new_request_id(now_us), received_us=now_us)
         try:
-            if raw.target.startswith((b"/-/", b"/-?")) or raw.target == b"/-":
+            if raw.target.startswith(_CONTROL) or raw.target == b"/-":
                 await self._serve_control(scope, exchange)
             else:
                 await self._pipeline.run(exchange)
@@ -56,7 +58,7 @@ class Proxy:
             return
         target = exchange.target
         assert target is not None
-        path = b"/-" + target.path
+        path = b"/" + target.backend.encode("latin-1") + target.path
         scope["raw_path"] = path
         scope["path"] = unquote(path.decode("ascii"))
         scope["query_string"] = target.query or b""

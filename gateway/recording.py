@@ -11,6 +11,10 @@ from gateway.exchange import Exchange
 from gateway.policy.request import Decision
 from gateway.problems import Problem
 
+CONTROL_BACKEND: Final = "-"
+CONTROL_ENVIRONMENT: Final = "control"
+"""What the gateway's own API is to the policy."""
+
 _VERDICTS: Final[Mapping[str, Verdict]] = {
     "credential_required": "unauthenticated",
     "invalid_credential": "unauthenticated",
@@ -34,7 +38,7 @@ def query_keys(query: bytes | None) -> tuple[str, ...]:
 
 def decision_record(exchange: Exchange, problem: Problem | None, instance: str) -> Record:
     """Return the record of the decision: allowed where there is no problem."""
-    principal, backend, target = exchange.principal, exchange.backend, exchange.target
+    principal, target = exchange.principal, exchange.target
     decision = exchange.decisions[-1] if exchange.decisions else None
     rule = decision.rule if decision is not None else None
     path, _, query = exchange.raw.target.partition(b"?")
@@ -48,7 +52,7 @@ def decision_record(exchange: Exchange, problem: Problem | None, instance: str) 
         path=path.decode("latin-1"),
         query_keys=query_keys(query),
         backend=target.backend if target is not None else "",
-        environment=backend.environment if backend is not None else "",
+        environment=_environment(exchange),
         accesses=tuple((access.resource, access.action) for access in exchange.accesses),
         verdict=verdict_of(problem),
         status=problem.status if problem is not None else None,
@@ -61,6 +65,13 @@ def decision_record(exchange: Exchange, problem: Problem | None, instance: str) 
         policy_commit=decision.revision.commit if decision is not None else "",
         policy_digest=decision.revision.digest if decision is not None else "",
     )
+
+
+def _environment(exchange: Exchange) -> str:
+    if exchange.backend is not None:
+        return exchange.backend.environment
+    # Without a backend only the gateway's own API gets as far as an access.
+    return CONTROL_ENVIRONMENT if exchange.accesses else ""
 
 
 def _each_rule(decisions: Sequence[Decision]) -> list[tuple[str, int, str] | None]:

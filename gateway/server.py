@@ -52,6 +52,12 @@ class RawRequest:
         """Have this request's task cancelled when the client's connection closes, or no more."""
         self._protocol.cancels = wanted
 
+    def cancel(self) -> None:
+        """Cancel this request's task, wherever it waits."""
+        task = self._answer.task
+        if task is not None:
+            task.cancel()
+
     @property
     def answer_started(self) -> bool:
         """Whether an answer has begun, whoever gave it."""

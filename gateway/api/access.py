@@ -5,15 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
-from audit.store import AuditUnavailableError
+from gateway.api.caller import caller_of
 from gateway.api.problem_error import ProblemError, exchange_of
 from gateway.api.services import Services
 from gateway.denials import decision_members
-from gateway.forwarding import receipt_header
 from gateway.judgement import request_context
 from gateway.policy.request import AccessRequest
 from gateway.problems import Problem
-from gateway.recording import decision_record
 from identity.principal import Principal
 
 
@@ -33,17 +31,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
 
     async def caller(request: Request) -> Principal:
-        exchange = exchange_of(request)
-        problem = await services.judge.authenticate(exchange)
-        if problem is None and exchange.principal is not None:
-            return exchange.principal
-        assert problem is not None
-        # A failed attempt to say who one is leaves a record here as it does on the data path.
-        try:
-            receipt = await services.audit.append(decision_record(exchange, problem, services.instance))
-        except AuditUnavailableError:
-            raise ProblemError(Problem("audit_unavailable", "try again later")) from None
-        raise ProblemError(problem, [receipt_header(receipt)])
+        return await caller_of(services, request)
 
     authenticated = Depends(caller)
 

@@ -46,12 +46,12 @@ def router(services: Services) -> APIRouter:
                 LoginProvider(
                     name=provider.name,
                     issuer=provider.issuer,
-                    client_id=provider.cli_client_id,
+                    client_id=provider.client_id,
                     scopes=list(provider.scopes),
                     token="id_token" if provider.accept_id_tokens else "access_token",
                 )
                 for provider in services.providers
-                if provider.cli_client_id is not None
+                if provider.client_id is not None and not provider.has_client_secret
             ]
         )
 
