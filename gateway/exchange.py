@@ -20,7 +20,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Exchange:
     """Filled step by step by the pipeline; what a step could not find out stays None.
 
-    `cut` is why the request was ended while it was being forwarded. `status` is the backend's, None where it gave none; `sent` counts the bytes of its body given to the client.
+    `cut` is why the request was ended while it was being forwarded. `status` is the backend's, None where it gave
+    none; `sent` counts the bytes of its body given to the client.
     """
 
     __slots__ = (
