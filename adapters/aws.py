@@ -16,7 +16,7 @@ from adapters.aws_signature import CONTENT_HASH, Scope, Unsigned, check_signable
 from adapters.backend import Access, BackendRequest, Outbound, UnclassifiedError
 from adapters.backend_settings import BackendSettings, RelaxableRule
 from adapters.base_url import CALLER_HEADERS, BaseUrl, headers_without
-from adapters.credentials import one_source, read_secret
+from identity.secret import one_source, read_secret
 
 # DynamoDB's largest batch; other services take less. The body must be hashed for the signature, so it is read first.
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024

@@ -1,14 +1,13 @@
 """Backend credentials: named in the configuration, read from a file or the environment, put into request headers."""
 
-import os
 import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-MAX_SECRET_BYTES = 64 * 1024
+from identity.secret import SecretError, one_source, read_secret
 
 # RFC 9110 section 5.6.2, without what CGI-like servers fold into `-`: `X_Key` and `X-Key` would be one header to them.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -17,54 +16,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RESERVED_HEADERS = frozenset(
     ("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
-
-
-class SecretError(Exception):
-    """A secret can't be read or used; the text names its place and the remedy, never its content."""
-
-
-def read_secret(place: str, file: Path | None, env: str | None) -> SecretStr:
-    """Return the secret in `file` (its one line, at most 64 KiB) or in the environment variable `env`.
-
-    `place` is how errors call it: `backend deploy-prod, credential.basic.password`. Raises SecretError.
-    """
-    if file is not None:
-        text, source = _file_text(place, file), f"the file {file}"
-    elif env is not None and env in os.environ:
-        text, source = os.environ[env], f"the environment variable {env}"
-    else:
-        raise SecretError(f"{place}: the environment variable {env} is not set; set it and start again")
-    # An editor or `echo` ends the file with a newline that is no part of the secret.
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
-        raise SecretError(f"{place}: {source} is empty; write the secret into it")
-    if _CONTROL.search(secret):
-        raise SecretError(
-            f"{place}: {source} holds a line break or another control character; write the secret alone, on one line"
-        )
-    return SecretStr(secret)
-
-
-def _file_text(place: str, file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise SecretError(
-            f"{place}: cannot read {file}: {error.strerror}; create it, readable by the gateway's user only"
-        ) from error
-    if len(content) > MAX_SECRET_BYTES:
-        raise SecretError(f"{place}: {file} is longer than {MAX_SECRET_BYTES} bytes: it is not a secret")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise SecretError(f"{place}: {file} is not UTF-8 text; write the secret as text") from None
-
-
-def one_source(name: str, file: Path | None, env: str | None) -> None:
-    """Raise ValueError unless exactly one of `name`_file and `name`_env is given."""
-    if (file is None) == (env is None):
-        raise ValueError(f"give exactly one of {name}_file and {name}_env")
 
 
 class BasicCredential(BaseModel):

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from audit.note import Signer, SigningKeyError
 from gateway.config_file import Location, Value
 from gateway.settings_errors import Schema, dotted, known_keys
+from identity.introspection_settings import prefix_conflict
 
 Problem = tuple[Location, str]
 
@@ -60,6 +61,7 @@ def clashes(data: Mapping[str, Value], adapters: Collection[str]) -> Iterator[Pr
     providers = identity.get("providers") if isinstance(identity, dict) else None
     yield from _repeated(providers, ("identity", "providers"), "name")
     yield from _repeated(providers, ("identity", "providers"), "issuer")
+    yield from _prefix_conflicts(providers)
     backends = data.get("backends")
     yield from _repeated(backends, ("backends",), "name")
     for index, entry in enumerate(backends if isinstance(backends, list) else ()):
@@ -82,6 +84,21 @@ def _repeated(entries: Value, location: Location, key: str) -> Iterator[Problem]
             yield here, f"`{dotted(here)}` repeats an earlier entry's: each {key} must be its own"
         elif isinstance(value, str):
             seen.add(value)
+
+
+def _prefix_conflicts(providers: Value) -> Iterator[Problem]:
+    prefixes: dict[str, str | None] = {}
+    for index, entry in enumerate(providers if isinstance(providers, list) else ()):
+        introspection = entry.get("introspection") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(introspection, dict):
+            continue
+        prefix = introspection.get("token_prefix")
+        token_prefix = prefix if isinstance(prefix, str) else None
+        conflict = prefix_conflict(token_prefix, prefixes)
+        if conflict is not None:
+            here: Location = ("identity", "providers", index, "introspection")
+            yield here, f"`{dotted(here)}`: {conflict}"
+        prefixes[str(entry.get("name"))] = token_prefix
 
 
 def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ PATTERN_WORDS = {
     "region": "an AWS region, such as eu-west-1",
     "prefix": "printable ASCII characters, the first of them no space",
     "email_domains": "a domain in lower case, such as example.com",
+    "token_prefix": "1 to 64 letters, digits and `. _ ~ + / = -`, as tokens have them",
 }
 
 

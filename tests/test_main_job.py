@@ -71,7 +71,7 @@ def provider(name: str, running: OidcProvider, algorithm: str) -> dict[str, obje
         "username_claim": "preferred_username",
         "groups_claim": "groups",
         "email_domains": ["example.com"],
-        "cli_client_id": "portcullis-cli",
+        "client_id": "portcullis-cli",
     }
 
 

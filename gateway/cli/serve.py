@@ -15,10 +15,10 @@ def serve(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG) -> None:
     Exit code 2 where it can't start: a wrong configuration, a policy that does not load, an address in use.
     """
     settings = read_settings(config)
-    from adapters.credentials import SecretError
     from audit.note import SigningKeyError
     from gateway.app import serve as run
     from gateway.policy.findings import BundleError
+    from identity.secret import SecretError
 
     try:
         run(settings)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adapters.credentials import SecretError, read_secret
 from adapters.http import HttpAdapter, HttpSettings
+from identity.secret import SecretError, read_secret
 
 GOOD: dict[str, Any] = {"methods": ["GET"], "path": "/a/{b}", "resource": "{b}", "action": "read"}
 

@@ -52,11 +52,10 @@ def test_clients_find_out_where_to_log_in(front: Front) -> None:
     }
 
 
-def test_people_log_in_from_the_command_line_with_its_own_client_only(tmp_path: Path) -> None:
-    """Another client of the same operator has other redirects and may hold a secret."""
+def test_people_log_in_from_the_command_line_where_there_is_a_client(tmp_path: Path) -> None:
     issuer = "http://127.0.0.1:1"
-    web = {"name": "corp", "issuer": issuer, "audiences": ["portcullis"], "client_id": "portcullis-web"}
-    both = {**web, "name": "partner", "issuer": f"{issuer}/partner", "cli_client_id": "portcullis-cli"}
+    web = {"name": "corp", "issuer": issuer, "audiences": ["portcullis"]}
+    both = {**web, "name": "partner", "issuer": f"{issuer}/partner", "client_id": "portcullis-cli"}
     route = {"methods": ["GET"], "path": "/{rest**}", "resource": "{rest**}", "action": "read"}
     docs = {"name": "docs", "adapter": "http", "url": "http://127.0.0.1:1", "environment": "prod", "routes": [route]}
     site = make_site(tmp_path / "site", providers=[web, both], backends=[docs])

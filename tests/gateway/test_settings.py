@@ -178,7 +178,7 @@ def test_a_secret_in_the_file_is_refused_and_never_repeated(place: Path) -> None
     text += f"    credential: {{kind: token, token: {secret}}}\n    password: {secret}\n"
     found = findings(place, text)
     assert found[0][0] == 13
-    assert "`identity.providers[0].client_secret` is not a known key; secrets never stand in this file" in found[0][1]
+    assert "`identity.providers[0].client_secret` would put a secret into this file" in found[0][1]
     assert any(
         "`backends[0].credential.token` would put a secret into this file: use `token_file`" in t for _, t in found
     )

@@ -16,7 +16,6 @@ def _settings(**changes: Any) -> ProviderSettings:
         "issuer": "https://corp.example.com",
         "audiences": ["portcullis", "portcullis-web"],
         "client_id": "portcullis-web",
-        "cli_client_id": "portcullis-cli",
     }
     return ProviderSettings.model_validate(fields | changes)
 
@@ -114,7 +113,7 @@ def test_only_an_access_token_is_an_access_token(
     [
         ({}, ("portcullis-web",), None),
         ({"azp": "portcullis-web"}, ("portcullis-web",), None),
-        ({"azp": "portcullis-cli"}, ("portcullis-web", "other"), None),
+        ({"azp": "portcullis-web"}, ("portcullis-web", "other"), None),
         ({}, ("portcullis-web", "other"), "wrong_authorized_party"),
         ({"azp": "other"}, ("portcullis-web", "other"), "wrong_authorized_party"),
         ({"azp": "other"}, ("portcullis-web",), "wrong_authorized_party"),

@@ -24,7 +24,7 @@ def _settings(name: str, provider: OidcProvider, **changes: Any) -> ProviderSett
         "name": name,
         "issuer": provider.issuer,
         "audiences": [AUDIENCE],
-        "cli_client_id": CLI_CLIENT_ID,
+        "client_id": CLI_CLIENT_ID,
         "groups_claim": "groups",
     }
     return ProviderSettings.model_validate(fields | changes)

@@ -19,7 +19,7 @@ def test_login_whoami_can_i_logout(home: Path, run: Run, tmp_path: Path) -> None
             "name": "corp",
             "issuer": provider.issuer,
             "audiences": [AUDIENCE],
-            "cli_client_id": CLI_CLIENT_ID,
+            "client_id": CLI_CLIENT_ID,
             "username_claim": "preferred_username",
             "groups_claim": "groups",
         }
