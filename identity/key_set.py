@@ -1,6 +1,6 @@
 """A provider's published keys, made ready once: (key id, algorithm) -> verification key (RFC 7517, section 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from identity.signatures import UnusableKeyError, VerificationKey, fits, public_
 from identity.strict_json import JsonObject
 
 MAX_KEYS = 64
+SIGNATURE_USES = frozenset({"sig"})
 
 
 class KeySetError(Exception):
@@ -40,8 +41,8 @@ class KeySet:
 EMPTY_KEY_SET = KeySet({}, ())
 
 
-def parse_key_set(document: JsonObject, algorithms: Sequence[str]) -> KeySet:
-    """Make a provider's JWK set ready for the algorithms it may use.
+def parse_key_set(document: JsonObject, algorithms: Sequence[str], *, uses: Collection[str] = SIGNATURE_USES) -> KeySet:
+    """Make a provider's JWK set ready for the algorithms it may use; `uses` are what `use` may say, if anything.
 
     Keys that are private, symmetric, weak, not for signatures or of a type that no algorithm of the list uses are
     ignored. Where two different keys share an id and an algorithm neither is used: the order of a document must
@@ -57,7 +58,7 @@ def parse_key_set(document: JsonObject, algorithms: Sequence[str]) -> KeySet:
     ignored: list[str] = []
     for number, jwk in enumerate(entries, start=1):
         try:
-            key_id, usable = _usable_keys(jwk, algorithms)
+            key_id, usable = _usable_keys(jwk, algorithms, uses)
         except UnusableKeyError as error:
             ignored.append(f"key {number} {error}")
             continue
@@ -69,8 +70,11 @@ def parse_key_set(document: JsonObject, algorithms: Sequence[str]) -> KeySet:
     return KeySet({place: key for place, key in keys.items() if place not in ambiguous}, tuple(ignored))
 
 
-def _usable_keys(jwk: dict[str, Any], algorithms: Sequence[str]) -> tuple[str | None, list[VerificationKey]]:
-    if jwk.get("use", "sig") != "sig":
+def _usable_keys(
+    jwk: dict[str, Any], algorithms: Sequence[str], uses: Collection[str]
+) -> tuple[str | None, list[VerificationKey]]:
+    use = jwk.get("use")
+    if use is not None and not (isinstance(use, str) and use in uses):
         raise UnusableKeyError("is not for signatures (`use`)")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:

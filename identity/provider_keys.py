@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
 from identity.authenticator import ProviderUnavailableError
-from identity.discovery import DiscoveryError, fetch_jwks_uri, fetch_key_set
+from identity.discovery import DiscoveryError, discover, fetch_keys
 from identity.key_set import EMPTY_KEY_SET, KeySet
+from identity.provider_metadata import ProviderMetadata
 from identity.provider_settings import ProviderSettings
 from identity.rejections import rejection
 from identity.signatures import VerificationKey
@@ -40,10 +42,11 @@ class ProviderKeys:
     A background task discovers the provider, retries with growing pauses while it can't be reached, and refreshes what
     it publishes. A key id that is not known makes it look again, but never more often than `jwks_min_interval_s`, with
     one fetch under way at most, and not again within ABSENT_KEY_TTL_S for an id that was not there. A failed refresh
-    changes nothing until the keys are older than `jwks_max_stale_s`; then they are no longer believed.
+    changes nothing until the keys are older than `jwks_max_stale_s`; then they are no longer believed. Keys in a file
+    are read anew every `jwks_min_interval_s`.
 
     `on_change` gets the fingerprints of the keys that are good from now on, whenever they change. `monotonic` is
-    a clock in seconds that never goes back.
+    a clock in seconds that never goes back, `clock` gives seconds since the Unix epoch.
     """
 
     def __init__(
@@ -53,13 +56,16 @@ class ProviderKeys:
         *,
         monotonic: Callable[[], float],
         on_change: Callable[[frozenset[str]], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._client = client
         self._monotonic = monotonic
+        self._clock = clock
         self._on_change = on_change
         self._keys = EMPTY_KEY_SET
-        self._jwks_uri: str | None = None
+        self._metadata: ProviderMetadata | None = None
+        self._ahead_s = 0.0
         self._discovered_at = 0.0
         self._keys_at: float | None = None
         self._tried_at: float | None = None
@@ -86,14 +92,21 @@ class ProviderKeys:
     def status(self) -> ProviderStatus:
         """Return how the provider is doing, for the readiness page."""
         usable = len(self._keys.fingerprints())
-        ready = self._keys_at is not None and usable > 0
+        # Opaque tokens need no keys.
+        ready = self._keys_at is not None and (usable > 0 or self._settings.introspection is not None)
+        notes = [*self._clock_notes(), *self._keys.ignored]
         if self._problem is not None:
-            detail = f"serving with the last known keys: {self._problem}" if ready else self._problem
-        elif usable:
-            detail = "; ".join(self._keys.ignored) or "ok"
-        else:
-            detail = "; ".join(("it publishes no usable signing key", *self._keys.ignored))
-        return ProviderStatus(self._settings.name, self._settings.issuer, ready, detail, usable)
+            notes.insert(0, f"serving with the last known keys: {self._problem}" if ready else self._problem)
+        elif not ready:
+            notes.insert(0, "it publishes no usable signing key")
+        return ProviderStatus(self._settings.name, self._settings.issuer, ready, "; ".join(notes) or "ok", usable)
+
+    @property
+    def metadata(self) -> ProviderMetadata:
+        """What the provider says of itself, as last seen; raises ProviderUnavailableError where it never was."""
+        if self._metadata is None:
+            raise ProviderUnavailableError(self._settings.name, self._problem or "it has not been reached yet")
+        return self._metadata
 
     async def find(self, key_id: str | None, algorithm: str) -> VerificationKey:
         """Return the key that a token's header means, looking again at the provider where it is not known.
@@ -136,7 +149,7 @@ class ProviderKeys:
         while True:
             await self.refresh()
             if self._problem is None:
-                retry_s, pause_s = FIRST_RETRY_S, self._settings.jwks_refresh_s
+                retry_s, pause_s = FIRST_RETRY_S, self._refresh_s()
             else:
                 pause_s, retry_s = retry_s, min(2 * retry_s, LAST_RETRY_S)
             await asyncio.sleep(pause_s)
@@ -144,7 +157,8 @@ class ProviderKeys:
     async def _fetch_once(self) -> None:
         now = self._monotonic()
         try:
-            keys = await fetch_key_set(self._client, self._settings, await self._current_jwks_uri(now))
+            metadata = await self._current_metadata(now)
+            published = await fetch_keys(self._client, self._settings, metadata, self._clock)
         except DiscoveryError as error:
             self._failed(now, str(error))
         except Exception as error:
@@ -156,24 +170,38 @@ class ProviderKeys:
                 _log.info("provider %s: ready", self._settings.name)
             self._problem = None
             self._keys_at = now
-            self._use(keys)
+            self._ahead_s = published.ahead_s
+            self._use(published.keys)
         # Counted from the end, so that a provider that answers slowly is not asked without a pause.
         self._tried_at = self._monotonic()
         self._tried.set()
 
-    async def _current_jwks_uri(self, now: float) -> str:
-        known = self._jwks_uri
+    async def _current_metadata(self, now: float) -> ProviderMetadata:
+        known = self._metadata
         if known is not None and now - self._discovered_at < self._settings.discovery_refresh_s:
             return known
         try:
-            self._jwks_uri = await fetch_jwks_uri(self._client, self._settings)
+            self._metadata = await discover(self._client, self._settings)
         except DiscoveryError as error:
             if known is None:
                 raise
             _log.warning("provider %s: its keys are fetched from where they were: %s", self._settings.name, error)
             return known
         self._discovered_at = now
-        return self._jwks_uri
+        return self._metadata
+
+    def _refresh_s(self) -> float:
+        settings = self._settings
+        return settings.jwks_refresh_s if settings.jwks_file is None else settings.jwks_min_interval_s
+
+    def _clock_notes(self) -> list[str]:
+        if abs(self._ahead_s) <= self._settings.leeway_s:
+            return []
+        where = "ahead of" if self._ahead_s > 0 else "behind"
+        return [
+            f"its clock is {abs(self._ahead_s):.0f} s {where} this machine's, more than leeway_s: its tokens may be "
+            "refused as expired or not yet valid"
+        ]
 
     def _failed(self, now: float, problem: str) -> None:
         if self._problem != problem:

@@ -17,7 +17,7 @@ BAD_METADATA: dict[str, tuple[dict[str, Any], str]] = {
     "no keys": ({"jwks_uri": None}, "it has no jwks_uri"),
     "keys over plain http": ({"jwks_uri": "http://corp.example.com/jwks"}, "jwks_uri must be https"),
     "keys on this machine": ({"jwks_uri": "http://127.0.0.1/jwks"}, "jwks_uri must be https, as the issuer is"),
-    "keys that are no URL": ({"jwks_uri": ["https://corp.example.com/jwks"]}, "it has no jwks_uri"),
+    "keys that are no URL": ({"jwks_uri": ["https://corp.example.com/jwks"]}, "its jwks_uri is not a text"),
 }
 
 
@@ -98,7 +98,9 @@ def test_keys_that_are_gone_from_their_old_place_are_looked_for_through_discover
     moved = False
 
     async def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(404) if moved and request.url.path == "/jwks" else await corp.answer(request)
+        if moved and request.url.path == "/jwks":
+            return httpx.Response(404, stream=httpx.ByteStream(b""))
+        return await corp.answer(request)
 
     async def story() -> None:
         nonlocal moved
