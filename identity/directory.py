@@ -1,4 +1,4 @@
-"""People and the accounts that are theirs at each provider.
+"""People and the accounts that are theirs at each provider, and workloads by what their tokens say.
 
 A person is found by the provider's name and the account's `sub`, or by an e-mail address that the provider has
 verified and is trusted for. An account belongs to one person at most. Deactivation reaches exactly the accounts that
@@ -6,9 +6,11 @@ are listed: link by subject where it must not depend on an address that can chan
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from identity.rejections import rejection
+from identity.workloads import Workload
 
 SubjectAccount = tuple[str, str]
 """(provider name, `sub`)."""
@@ -17,47 +19,126 @@ EmailAccount = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """One account of a person as listed: by `sub` or by normalised e-mail address. `line` is in `identities.yaml`."""
+
+    provider: str
+    kind: Literal["subject", "email"]
+    name: str
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
-    """One person; `user:<id>` is their policy subject."""
+    """One person; `user:<id>` is their policy subject. `name` is for people to read and decides nothing.
+
+    `line` is where the person stands in `identities.yaml`, from 1.
+    """
 
     id: str
     deactivated: bool = False
+    name: str | None = field(default=None, compare=False)
+    line: int = field(default=0, compare=False)
+    accounts: tuple[Account, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Who owns which account."""
+    """Who owns which account, and which workloads there are, in the order of the file."""
 
     by_subject: Mapping[SubjectAccount, Person]
     by_email: Mapping[EmailAccount, Person]
+    workloads: tuple[Workload, ...] = ()
+    _people: Mapping[str, Person] = field(init=False, repr=False, compare=False)
+    _workloads: Mapping[str, tuple[Workload, ...]] = field(init=False, repr=False, compare=False)
 
-    def find(self, provider: str, token_subject: str, email: str | None) -> Person | None:
-        """Return the person an account belongs to, None where it is nobody's.
+    def __post_init__(self) -> None:
+        owners = (*self.by_subject.values(), *self.by_email.values())
+        object.__setattr__(self, "_people", {person.id: person for person in owners})
+        by_provider: dict[str, tuple[Workload, ...]] = {}
+        for workload in self.workloads:
+            by_provider[workload.provider] = (*by_provider.get(workload.provider, ()), workload)
+        object.__setattr__(self, "_workloads", by_provider)
+
+    def owner(self, provider: str, token_subject: str, email: str | None) -> Person | None:
+        """Return the person an account belongs to, deactivated or not; None where it is nobody's.
 
         `email` is given only where it may be believed (`identity.accounts.linkable_email`). Raises
-        InvalidCredentialError: person_deactivated, or ambiguous_person where subject and address belong to two people.
+        InvalidCredentialError (ambiguous_person) where subject and address belong to two people.
         """
         found = self.by_subject.get((provider, token_subject))
         by_email = self.by_email.get((provider, email)) if email is not None else None
         if found is not None and by_email is not None and found.id != by_email.id:
             raise rejection("ambiguous_person")
-        person = found or by_email
+        return found or by_email
+
+    def find(self, provider: str, token_subject: str, email: str | None) -> Person | None:
+        """Return the active person an account belongs to, None where it is nobody's.
+
+        Raises InvalidCredentialError: ambiguous_person, as `owner` does, or person_deactivated.
+        """
+        person = self.owner(provider, token_subject, email)
         if person is not None and person.deactivated:
             raise rejection("person_deactivated")
         return person
 
-    def dead_links(self, providers: Iterable[str], providers_with_email: Iterable[str]) -> tuple[str, ...]:
-        """Return, in words, the links that can't match with these providers (all names; those trusted for e-mail)."""
+    def person(self, person_id: str) -> Person | None:
+        """Return the person of that id, deactivated or not."""
+        return self._people.get(person_id)
+
+    def workload_names(self, provider: str, claims: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the names of all workloads that a verified token of the provider is, in the order of the file."""
+        return tuple(workload.name for workload in self._workloads.get(provider, ()) if workload.matches(claims))
+
+    def has_workload(self, provider: str, name: str) -> bool:
+        """Tell whether a workload of that name is defined at the provider."""
+        return self.workload(provider, name) is not None
+
+    def workload(self, provider: str, name: str) -> Workload | None:
+        """Return the workload of that name at the provider."""
+        return next((each for each in self._workloads.get(provider, ()) if each.name == name), None)
+
+    def workloads_at(self, provider: str) -> tuple[Workload, ...]:
+        """Return the workloads of one provider, in the order of the file."""
+        return self._workloads.get(provider, ())
+
+    def dead_links(
+        self,
+        providers: Iterable[str],
+        providers_with_email: Iterable[str],
+        workload_providers: Iterable[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Return, in words, the links that can't match with these providers.
+
+        All names; those trusted for e-mail; those whose tokens are workloads' (None: not looked at).
+        """
         known, trusted = frozenset(providers), frozenset(providers_with_email)
-        unknown = {name for name, _ in (*self.by_subject, *self.by_email)} - known
+        people = {name for name, _ in (*self.by_subject, *self.by_email)}
         untrusted = {name for name, _ in self.by_email} & known - trusted
-        return (
-            *(f"accounts are linked at the provider {name!r}, which is not configured" for name in sorted(unknown)),
+        problems = [
+            *(f"accounts are linked at the provider {name!r}, which is not configured" for name in people - known),
             *(
                 f"accounts are linked by e-mail at the provider {name!r}, which has no email_domains"
-                for name in sorted(untrusted)
+                for name in untrusted
             ),
-        )
+            *(
+                f"workloads are defined at the provider {name!r}, which is not configured"
+                for name in self._workloads.keys() - known
+            ),
+        ]
+        if workload_providers is not None:
+            vouching = frozenset(workload_providers)
+            problems += [
+                *(
+                    f"workloads are defined at the provider {name!r}, which lacks `tokens: workloads`"
+                    for name in self._workloads.keys() & known - vouching
+                ),
+                *(
+                    f"accounts are linked at the provider {name!r}, whose tokens are workloads'"
+                    for name in people & vouching
+                ),
+            ]
+        return tuple(sorted(problems))
 
 
 EMPTY_DIRECTORY = Directory({}, {})
