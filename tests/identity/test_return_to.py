@@ -97,7 +97,25 @@ def test_an_address_that_would_not_fit_into_the_cookie_is_refused() -> None:
 
 
 ODD = st.sampled_from(
-    ["//", "\\", "/", "..", ".", "%2f", "%5c", "%00", "\t", "\n", "@", ":", "?", "#", "evil.example.com", "https:", "/-/"]
+    [
+        "//",
+        "\\",
+        "/",
+        "..",
+        ".",
+        "%2f",
+        "%5c",
+        "%00",
+        "\t",
+        "\n",
+        "@",
+        ":",
+        "?",
+        "#",
+        "evil.example.com",
+        "https:",
+        "/-/",
+    ]
 )
 PIECES = st.one_of(ODD, st.sampled_from(["/-/console/", "/-/device", "/-/oauth/authorize"]), st.text(max_size=6))
 
