@@ -3,10 +3,15 @@
     with OidcProvider("ES256") as provider:
         tokens = provider.tokens("alice")        # a scripted authorization-code login with PKCE
         provider.rotate()                        # new signing key, the old one is gone
+        provider.sign_in_as("bob")               # the next browser is bob's
+        provider.end_sessions("alice")           # alice logs out there; clients are told by back-channel
 
-Clients it knows: `portcullis-cli` (public, native: `http://127.0.0.1:<any port>/callback` or `/`, PKCE, refresh and
-device flow), `portcullis` (confidential, secret `CLIENT_SECRET`, redirects to `redirect_uris`) and `ci`
-(client credentials, same secret). Access tokens are `at+jwt` for the audience `portcullis`.
+Clients it knows: `portcullis` (the gateway's own: secret `CLIENT_SECRET`, redirects to `redirect_uris`),
+`portcullis-cli` (public, native: `http://127.0.0.1:<any port>/callback` or `/`, PKCE, refresh and device flow) and `ci`
+(client credentials, same secret). `set_client` changes what is known of one, `backchannel_logout_uri` for example.
+
+Access tokens are `at+jwt` for the audience `portcullis`, or opaque on demand: then `portcullis` and `ci` may introspect
+them. A token that userinfo answers to has no audience (`resource_tokens=False`).
 
 `package-lock.json` names no host: it is made by `npm install --omit-lockfile-registry-resolved`, and its `funding`
 members are taken out.
@@ -16,7 +21,9 @@ import base64
 import fcntl
 import hashlib
 import json
+import os
 import secrets
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +45,8 @@ MAX_REDIRECTS = 8
 CLI_CLIENT_ID = "portcullis-cli"
 CLIENT_ID = "portcullis"
 CLIENT_SECRET = "a-client-secret-for-tests-only"
+# What a login is worth, weakest first: `acr` and the `amr` that comes with it.
+ASSURANCE: Mapping[str, Sequence[str]] = {"urn:example:pwd": ["pwd"], "urn:example:mfa": ["pwd", "otp"]}
 ACCOUNTS: Mapping[str, Claims] = {
     "alice": {
         "email": "alice@example.com",
@@ -58,7 +67,7 @@ ACCOUNTS: Mapping[str, Claims] = {
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a login gave: compact JWTs and an opaque refresh token."""
+    """What a login gave: an access token and an ID token, compact JWTs as a rule, and an opaque refresh token."""
 
     access_token: str
     id_token: str
@@ -69,7 +78,14 @@ class OidcProvider:
     """One provider process with its own issuer, one signing key and its own accounts.
 
     `kid` fixes the key's id, so that two providers can publish the same one; `port` 0 lets the system choose.
-    `accounts` maps a subject to its claims. Raises RuntimeError, with the program's own words, where it can't start.
+    `accounts` maps a subject to its claims: all of them are in ID tokens and at userinfo, the usual ones and those
+    under `access_token` in access tokens. `assurance` maps each `acr` that can be asked for to its `amr`; the first is
+    the default. `opaque_tokens` makes access tokens that only introspection explains, each beginning with
+    `token_prefix`; without `resource_tokens` they are for nobody but userinfo. `client` adds to what is known of
+    `portcullis`. `tls` is a certificate, its key, and the CA that signed it, PEM files: the issuer is https then.
+    `trusted_ca` is the CA of clients that are told of logouts over https.
+
+    Raises RuntimeError, with the program's own words, where it can't start.
     """
 
     def __init__(
@@ -82,6 +98,13 @@ class OidcProvider:
         audience: str | Sequence[str] = AUDIENCE,
         redirect_uris: Sequence[str] = ("https://gateway.example.com/-/login/callback",),
         access_token_ttl_s: int = 3600,
+        assurance: Mapping[str, Sequence[str]] = ASSURANCE,
+        opaque_tokens: bool = False,
+        resource_tokens: bool = True,
+        token_prefix: str = "",
+        client: Mapping[str, object] | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
+        trusted_ca: Path | None = None,
     ) -> None:
         self._state: dict[str, object] = {
             "algorithm": algorithm,
@@ -91,8 +114,15 @@ class OidcProvider:
             "audience": audience,
             "resource": RESOURCE,
             "accessTokenTtl": access_token_ttl_s,
-            "clients": _clients(redirect_uris),
+            "accessTokenFormat": "opaque" if opaque_tokens else "jwt",
+            "resourceTokens": resource_tokens,
+            "tokenPrefix": token_prefix,
+            "assurance": dict(assurance),
+            "clients": _clients(redirect_uris, client or {}),
+            "tls": {"cert": tls[0].read_text(), "key": tls[1].read_text()} if tls is not None else None,
         }
+        self._environment = {**os.environ} | ({"NODE_EXTRA_CA_CERTS": str(trusted_ca)} if trusted_ca else {})
+        self._verify = ssl.create_default_context(cafile=tls[2]) if tls is not None else True
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[str] | None = None
         self.issuer = ""
@@ -112,6 +142,7 @@ class OidcProvider:
         self._process = subprocess.Popen(
             ["node", "server.mjs", json.dumps(self._state)],
             cwd=SERVER,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -142,9 +173,38 @@ class OidcProvider:
         """Replace (or add) an account's claims; later tokens carry them."""
         self._command("account", name=name, claims=dict(claims))
 
+    def remove_account(self, name: str) -> None:
+        """Forget an account: it can't log in, and its refresh tokens are refused."""
+        self._command("removeAccount", name=name)
+
     def sign_in_as(self, name: str) -> None:
         """Choose who a browser that comes without `login_hint` is signed in as (at first: the first account)."""
         self._command("signInAs", name=name)
+
+    def logins_are_old(self, seconds: int) -> None:
+        """Let later logins have happened so long ago, unless the client asks for a fresh one (`max_age`)."""
+        self._command("loginsAreOld", seconds=seconds)
+
+    def set_client(self, client_id: str = CLIENT_ID, **members: object) -> None:
+        """Change what is known of a client, by RFC 7591's names.
+
+        `redirect_uris`, `backchannel_logout_uri`, `backchannel_logout_session_required`, `client_secret` and so on.
+        """
+        self._command("client", id=client_id, members=members)
+
+    def end_sessions(self, name: str, *, revoke: bool = True) -> list[dict[str, Any]]:
+        """End all of an account's browser sessions; returns which clients were told, and what each answered.
+
+        With `revoke` their refresh tokens and opaque tokens end too. Each entry has `client` and `status`, an HTTP
+        status or 0.
+        """
+        told: list[dict[str, Any]] = self._command("endSessions", name=name, revoke=revoke)["told"]
+        return told
+
+    def requests(self) -> dict[str, int]:
+        """Return how often each path has been asked for."""
+        counts: dict[str, int] = self._command("requests")["requests"]
+        return counts
 
     def tokens(self, account: str = "alice", *, scope: str = "openid email profile groups") -> Tokens:
         """Log `account` in through `portcullis-cli` and return its tokens."""
@@ -161,7 +221,7 @@ class OidcProvider:
             "code_challenge_method": "S256",
             "login_hint": account,
         }
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, verify=self._verify) as client:
             location = str(httpx.URL(f"{self.issuer}/auth", params=request))
             for _ in range(MAX_REDIRECTS):
                 response = client.get(location)
@@ -190,14 +250,15 @@ class OidcProvider:
             auth=("ci", CLIENT_SECRET),
             data={"grant_type": "client_credentials", "resource": RESOURCE, "scope": "api"},
             trust_env=False,
+            verify=self._verify,
         )
         token: str = response.json()["access_token"]
         return token
 
-    def _command(self, command: str, **parameters: object) -> None:
+    def _command(self, command: str, **parameters: object) -> dict[str, Any]:
         _pipe(self._running().stdin).write(json.dumps({"command": command, **parameters}) + "\n")
         _pipe(self._running().stdin).flush()
-        self._read_answer()
+        return self._read_answer()
 
     def _read_answer(self) -> dict[str, Any]:
         # Whatever else the program prints (its start-up notices) is not JSON and is passed over.
@@ -217,7 +278,7 @@ class OidcProvider:
         return self._process
 
 
-def _clients(redirect_uris: Sequence[str]) -> list[dict[str, object]]:
+def _clients(redirect_uris: Sequence[str], own: Mapping[str, object]) -> list[dict[str, object]]:
     device_code = "urn:ietf:params:oauth:grant-type:device_code"
     return [
         {
@@ -232,6 +293,7 @@ def _clients(redirect_uris: Sequence[str]) -> list[dict[str, object]]:
             "client_secret": CLIENT_SECRET,
             "redirect_uris": list(redirect_uris),
             "grant_types": ["authorization_code", "refresh_token"],
+            **own,
         },
         {
             "client_id": "ci",
