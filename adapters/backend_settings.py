@@ -9,9 +9,14 @@ RelaxableRule = Literal[
     "empty_segment", "encoded_slash", "lowercase_escape", "double_escape", "path_parameter", "unreserved_escape"
 ]
 
+TokenBinding = Literal["dpop", "mtls"]
+
 
 class BackendSettings(BaseModel):
-    """One entry of `backends:`; each adapter adds its own keys. Timeouts are seconds."""
+    """One entry of `backends:`; each adapter adds its own keys. Timeouts are seconds.
+
+    `require_token_binding`: a token must be bound to a key in one of these ways.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,6 +25,7 @@ class BackendSettings(BaseModel):
     url: str
     environment: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     relax: tuple[RelaxableRule, ...] = ()
+    require_token_binding: tuple[TokenBinding, ...] = ()
     connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     first_byte_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     idle_timeout_s: Annotated[float, Field(gt=0)] = 60.0

@@ -37,10 +37,15 @@ from gateway.pipeline import Pipeline
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.request import Revision
 from gateway.policy.source import PolicySource
+from gateway.possession import Possession
 from gateway.proxy import Proxy
 from gateway.server import ExactProtocol
 from gateway.settings import Settings
+from gateway.tls import server_context
+from identity.dpop import ProofVerifier
 from identity.federation import Federation
+from identity.proof_nonces import ProofNonces
+from identity.sealing import SECRET_BYTES, Sealer
 
 logger = logging.getLogger("portcullis")
 
@@ -72,7 +77,14 @@ def _backend(settings: BackendSettings) -> Backend:
         first_byte_timeout_s=settings.first_byte_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
     )
-    return Backend(settings.name, settings.environment, settings.url, _MAKERS[type(settings)](settings), pool)
+    return Backend(
+        settings.name,
+        settings.environment,
+        settings.url,
+        _MAKERS[type(settings)](settings),
+        pool,
+        settings.require_token_binding,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,11 @@ def build(settings: Settings) -> Proxy:
     reader = SqlAuditReader(settings.database)
     audit = AuditLog(store, reader, signer=signer, instance=instance, version=version("portcullis"))
 
-    judge = Judge(backends, federation, lambda: policy.engine)
+    state = settings.identity.state
+    # Without a shared secret a replica accepts only the nonces that it issued itself.
+    sealer = Sealer.load(state.secret_file) if state is not None else Sealer(os.urandom(SECRET_BYTES))
+    proofs = ProofVerifier(ProofNonces(sealer), nonce_required=settings.identity.dpop_nonce)
+    judge = Judge(backends, federation, lambda: policy.engine, Possession(proofs, settings.public_url))
     forwarder = Forwarder(audit, counters, settings.public_url)
     pipeline = Pipeline(judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance)
     services = Services(
@@ -183,10 +199,11 @@ def _record_load(
 
 
 def serve(settings: Settings) -> None:
-    """Run the gateway until SIGINT or SIGTERM; raises what `build` raises."""
+    """Run the gateway until SIGINT or SIGTERM; raises what `build` raises, and OSError where it can't serve TLS."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     proxy = build(settings)
+    context = server_context(settings.tls) if settings.tls is not None else None
     config = uvicorn.Config(
         proxy,
         host=settings.listen_host,
@@ -202,6 +219,7 @@ def serve(settings: Settings) -> None:
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
+        ssl_context_factory=(lambda *_: context) if context is not None else None,
     )
     # uvicorn handles both while it serves and raises them again afterwards; a stop in order is exit code 0.
     for stopping in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-_DROP, _KEEP, _CONNECTION, _AUTHORIZATION, _HOST, _LENGTH, _CODING = range(7)
+_DROP, _KEEP, _CONNECTION, _AUTHORIZATION, _HOST, _LENGTH, _CODING, _PROOF = range(8)
 
 # RFC 9110 section 7.6.1, and what our own framing replaces.
 _HOP_BY_HOP: Final = frozenset(
@@ -47,6 +47,7 @@ def _kind(name: bytes) -> int:
     special = {
         b"connection": _CONNECTION,
         b"authorization": _AUTHORIZATION,
+        b"dpop": _PROOF,
         b"host": _HOST,
         b"content-length": _LENGTH,
         b"transfer-encoding": _CODING,
@@ -62,16 +63,18 @@ class RequestHeaders:
     """A request's headers, sorted into what is forwarded and what the gateway itself reads.
 
     `forwarded` keeps order and spelling. `length` is the body's length in bytes, None where it is chunked; `framed`
-    says that the client sent a Content-Length or Transfer-Encoding. Raises BadHeadersError.
+    says that the client sent a Content-Length or Transfer-Encoding. `proof` is the header `DPoP` (RFC 9449).
+    Raises BadHeadersError.
     """
 
-    __slots__ = ("authorization", "forwarded", "framed", "length")
+    __slots__ = ("authorization", "forwarded", "framed", "length", "proof")
 
     _kinds: dict[bytes, int] = {}
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.forwarded: RawHeaders = []
         self.authorization: bytes | None = None
+        self.proof: bytes | None = None
         self.length: int | None = 0
         self.framed = False
         hosts = 0
@@ -100,6 +103,10 @@ class RequestHeaders:
                 self._take_length(header[1])
             elif kind == _CODING:
                 self._take_coding(header[1])
+            elif kind == _PROOF:
+                if self.proof is not None:
+                    raise BadHeadersError("DPoP is given more than once")
+                self.proof = header[1]
         if hosts != 1:
             raise BadHeadersError("exactly one Host header is required")
         if not named_by_connection <= _CONNECTION_OPTIONS:
@@ -133,7 +140,7 @@ class RequestHeaders:
 _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
     b"connection", b"transfer-encoding", b"content-length", b"set-cookie", b"set-cookie2", b"alt-svc",
     b"clear-site-data", b"strict-transport-security", b"public-key-pins", b"service-worker-allowed",
-    b"x-accel-redirect", b"x-sendfile", b"www-authenticate",
+    b"x-accel-redirect", b"x-sendfile", b"www-authenticate", b"dpop-nonce",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from gateway.exchange import Exchange
 from gateway.headers import BadHeadersError, RequestHeaders
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.request import AccessRequest, ContextValue, Decision
+from gateway.possession import Possession, binding_problem, token_binding
 from gateway.problems import Problem
 from gateway.target import TargetRefusedError, parse_target
 from identity.authenticator import Authenticator, InvalidCredentialError, ProviderUnavailableError
@@ -29,12 +30,17 @@ class Judge:
     """Decides whether a request goes on. Forwards nothing and records nothing."""
 
     def __init__(
-        self, backends: Mapping[str, Backend], authenticator: Authenticator, policy: Callable[[], PolicyEngine]
+        self,
+        backends: Mapping[str, Backend],
+        authenticator: Authenticator,
+        policy: Callable[[], PolicyEngine],
+        possession: Possession,
     ) -> None:
         self._backends = backends
         self._relaxed = {name: backend.adapter.relaxed for name, backend in backends.items()}
         self._authenticator = authenticator
         self._policy = policy
+        self._possession = possession
 
     async def judge(self, exchange: Exchange) -> Problem | None:
         """Return why the request is not to be forwarded, None where it is allowed."""
@@ -64,19 +70,24 @@ class Judge:
         assert exchange.headers is not None
         backend = exchange.backend
         try:
-            token = presented_token(exchange.headers, backend.adapter.token_header if backend is not None else None)
-            if token is None:
+            presented = presented_token(exchange.headers, backend.adapter.token_header if backend is not None else None)
+            if presented is None:
                 return Problem(
                     "credential_required", "log in (`portcullis login`) and send the token as a bearer token"
                 )
-            exchange.principal = await self._authenticator.authenticate(token)
+            principal = await self._authenticator.authenticate(presented.token)
         except InvalidCredentialError as error:
             return Problem("invalid_credential", error.detail, "invalid_token", {"error": error.code})
         except StateUnavailableError as error:
             return Problem("identity_state_unavailable", f"nobody can be told apart from the revoked: {error}")
         except ProviderUnavailableError as error:
             return Problem("provider_unavailable", f"the provider {error.provider!r} can't be reached: try again later")
-        return None
+        problem = self._possession.check(exchange, presented, principal)
+        if problem is not None:
+            # Whoever can't prove to hold the token's key is not the one it was issued to.
+            return problem
+        exchange.principal = principal
+        return binding_problem(backend, principal)
 
     async def _classify(self, exchange: Exchange) -> Problem | None:
         backend, target, headers, body = exchange.backend, exchange.target, exchange.headers, exchange.body
@@ -152,6 +163,7 @@ def request_context(exchange: Exchange, principal: Principal) -> dict[str, Conte
         "amr": principal.amr,
         "token_age_s": now - principal.issued_at,
         "method": exchange.method,
+        "token_binding": token_binding(principal),
     }
     if principal.acr is not None:
         context["acr"] = principal.acr

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "bad_parameter": ProblemKind(400, "A parameter is missing or wrong"),
     "credential_required": ProblemKind(401, "A credential is required"),
     "invalid_credential": ProblemKind(401, "The credential is not valid"),
+    "token_binding_required": ProblemKind(401, "The token must be bound to a key"),
+    "stronger_login_required": ProblemKind(401, "A stronger or fresher login is required"),
     "beyond_token": ProblemKind(403, "The token was issued for less than this"),
     "denied": ProblemKind(403, "The policy does not allow this"),
     "unclassified": ProblemKind(403, "The gateway can't tell what this request would do"),
@@ -48,13 +50,17 @@ _FRAMING: Final = frozenset(("bad_request", "bad_headers", "headers_too_large", 
 class Problem:
     """One problem of one request. `members` are the document's extension members; they hold no secret.
 
-    `challenge` is an RFC 6750 error code for `WWW-Authenticate`; it goes with a 401 only.
+    The rest goes with a 401 only: `challenge` is the error code for `WWW-Authenticate` (RFC 6750, RFC 9449, RFC 9470),
+    `scheme` and `parameters` are the challenge's own, and `nonce` is what the next DPoP proof must hold.
     """
 
     code: str
     detail: str
     challenge: str = ""
     members: Mapping[str, Any] = field(default_factory=dict)
+    scheme: Literal["Bearer", "DPoP"] = "Bearer"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
 
     @property
     def status(self) -> int:
@@ -85,13 +91,17 @@ class Problem:
             (b"portcullis-request-id", request_id.encode("ascii")),
         ]
         if self.status == 401:
-            challenge = 'Bearer realm="portcullis"'
+            parameters = {"realm": "portcullis"}
             if self.challenge:
-                # RFC 6750 section 3 allows neither quotes nor backslashes in a description.
-                description = self.detail.replace("\\", "/").replace('"', "'")
-                challenge += f', error="{self.challenge}", error_description="{description}"'
-            challenge += f', resource_metadata="{public_url}/-/oauth/protected-resource"'
+                parameters |= {"error": self.challenge, "error_description": self.detail}
+            parameters |= self.parameters
+            parameters["resource_metadata"] = f"{public_url}/-/oauth/protected-resource"
+            # RFC 6750 section 3 allows neither quotes nor backslashes in a description.
+            plain = {name: value.replace("\\", "/").replace('"', "'") for name, value in parameters.items()}
+            challenge = f"{self.scheme} " + ", ".join(f'{name}="{value}"' for name, value in plain.items())
             headers.append((b"www-authenticate", challenge.encode("ascii", "replace")))
+            if self.nonce:
+                headers.append((b"dpop-nonce", self.nonce.encode("ascii")))
         if self.code in _FRAMING:
             headers.append((b"connection", b"close"))
         if self.status == 503:

@@ -18,6 +18,8 @@ CONTROL_ENVIRONMENT: Final = "control"
 _VERDICTS: Final[Mapping[str, Verdict]] = {
     "credential_required": "unauthenticated",
     "invalid_credential": "unauthenticated",
+    "token_binding_required": "denied",
+    "stronger_login_required": "denied",
     "beyond_token": "denied",
     "denied": "denied",
     "unclassified": "denied",

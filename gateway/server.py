@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from audit.request_id import new_request_id
 from gateway.answer import Answer
+from gateway.client_certificate import peer_thumbprint
 from gateway.problems import Problem
 
 EXTENSION = "portcullis"
@@ -47,6 +48,11 @@ class RawRequest:
     def client_gone(self) -> bool:
         """Whether the client's connection is closed."""
         return self._protocol.gone
+
+    @property
+    def client_thumbprint(self) -> str | None:
+        """The SHA-256 of the client's certificate on this connection (`x5t#S256`), None where it showed none."""
+        return self._protocol.client_thumbprint
 
     def cancel_when_client_goes(self, wanted: bool) -> None:
         """Have this request's task cancelled when the client's connection closes, or no more."""
@@ -80,6 +86,7 @@ class ExactProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gone = False
+        self.client_thumbprint: str | None = None
         self.running: Answer | None = None
         self.cancels = False
         self._deaf = False
@@ -93,6 +100,8 @@ class ExactProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a first head, not for ever."""
         super().connection_made(transport)
+        # The handshake is over: the certificate is verified, and stays the same while the connection lasts.
+        self.client_thumbprint = peer_thumbprint(transport)
         self._deadline = self.loop.time() + HEAD_WITHIN_S
         self.timeout_keep_alive_task = self.loop.call_later(HEAD_WITHIN_S, self._check_deadline)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -143,6 +143,7 @@ class IdentitySettings(_Part):
     - `access_token_s`: the life of an access token; what a revocation misses nowhere ends by itself then.
     - `session_idle_s`: a session that is not renewed for so long ends; `session_max_s`: every session ends.
     - `signing_key_s`: how long a key signs before the next one takes over.
+    - `dpop_nonce`: every DPoP proof must hold a nonce of the gateway's (RFC 9449, section 8).
     """
 
     providers: Annotated[tuple[ProviderSettings, ...], Field(min_length=1)]
@@ -152,6 +153,20 @@ class IdentitySettings(_Part):
     session_idle_s: Annotated[int, Field(ge=300, le=2_592_000)] = 43_200
     session_max_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
     signing_key_s: Annotated[int, Field(ge=3600, le=31_536_000)] = 2_592_000
+    dpop_nonce: bool = False
+
+
+class TlsSettings(_Part):
+    """The gateway's own end of TLS, PEM files; without it something in front of the gateway ends TLS.
+
+    `certificate_file` holds the chain, the gateway's own certificate first. With `client_ca_file`, which holds the
+    authorities that vouch for clients, a client may show a certificate, and a token can be bound to it (RFC 8705).
+    """
+
+    certificate_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+    minimum_version: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.2"
 
 
 class Settings(_Part):
@@ -163,6 +178,7 @@ class Settings(_Part):
     database: Annotated[str, AfterValidator(_database_url)]
     audit: AuditSettings
     identity: IdentitySettings
+    tls: TlsSettings | None = None
     backends: Annotated[
         tuple[Annotated[SerializeAsAny[BackendSettings], WrapValidator(_by_adapter)], ...], Field(min_length=1)
     ]

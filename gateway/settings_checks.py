@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from audit.note import Signer, SigningKeyError
 from gateway.config_file import Location, Value
 from gateway.settings_errors import Schema, dotted, known_keys
+from gateway.tls_checks import tls_problem
 from identity.introspection_settings import prefix_conflict
 
 Problem = tuple[Location, str]
@@ -73,6 +74,13 @@ def clashes(data: Mapping[str, Value], adapters: Collection[str]) -> Iterator[Pr
         if isinstance(entry.get("adapter"), str) and entry["adapter"] not in adapters:
             adapter: Location = ("backends", index, "adapter")
             yield adapter, f"`{dotted(adapter)}` is no known adapter: choose one of {', '.join(sorted(adapters))}"
+        if entry.get("require_token_binding") == ["mtls"] and not _knows_clients(data.get("tls")):
+            binding: Location = ("backends", index, "require_token_binding")
+            yield binding, f"`{dotted(binding)}` can't be met: no client shows a certificate without `client_ca_file`"
+
+
+def _knows_clients(tls: Value) -> bool:
+    return isinstance(tls, dict) and tls.get("client_ca_file") is not None
 
 
 def _repeated(entries: Value, location: Location, key: str) -> Iterator[Problem]:
@@ -115,6 +123,9 @@ def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Ite
             problem = _file_problem(Path(value), base)
             if problem is None and location == SIGNING_KEY:
                 problem = _signing_key_problem(Path(value))
+            section = data.get("tls")
+            if problem is None and location[0] == "tls" and isinstance(section, dict):
+                problem = tls_problem(key, section)
         elif key.endswith("_env") and key in known_keys(schema, location[:-1], data):
             problem = _variable_problem(value)
         if problem:

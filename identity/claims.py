@@ -73,11 +73,8 @@ def check_kind(typ: str | None, claims: JsonObject, audiences: tuple[str, ...], 
 
     An ID token for several audiences must name one of our clients in `azp`, and where it names a party at all it
     must be one of ours (OpenID Connect Core 1.0, section 3.1.3.7). Raises InvalidCredentialError: wrong_token_type,
-    sender_constrained, id_token_not_accepted or wrong_authorized_party.
+    id_token_not_accepted or wrong_authorized_party.
     """
-    if "cnf" in claims:
-        # RFC 7800: only who holds the key may use it. Taken as a bearer token it would serve a thief as well.
-        raise rejection("sender_constrained")
     if not _is_id_token(typ, claims, audiences, settings):
         return
     if not settings.accept_id_tokens:

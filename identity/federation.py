@@ -21,6 +21,7 @@ from identity.claims import (
     subject,
 )
 from identity.compact_jws import MAX_TOKEN_BYTES, CompactJws, parse_compact_jws
+from identity.confirmation import confirmation_of
 from identity.directory import EMPTY_DIRECTORY, Directory
 from identity.principal import Principal
 from identity.provider_keys import ProviderKeys, ProviderStatus
@@ -148,6 +149,7 @@ class Federation:
             acr=printable_text(claims, "acr"),
             amr=printable_texts(claims, "amr"),
             token_sha256=digest.hex(),
+            confirmation=confirmation_of(claims),
         )
 
     def _provider(

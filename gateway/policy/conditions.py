@@ -41,6 +41,7 @@ CONTEXT_KEYS: Mapping[str, type] = {
     "token_age_s": int,
     "auth_age_s": int,
     "method": str,
+    "token_binding": str,
 }
 
 # Any at the library's edge: the kinds of both sides are made equal before an operator is chosen.

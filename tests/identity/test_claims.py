@@ -151,9 +151,3 @@ def _code(check: Any) -> str | None:
     except InvalidCredentialError as error:
         return error.code
     return None
-
-
-@pytest.mark.parametrize("typ", ["at+jwt", "jwt", None])
-def test_a_token_that_is_bound_to_a_key_is_no_bearer_token(typ: str | None) -> None:
-    bound = {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "scope": "api"}
-    assert _code(lambda: check_kind(typ, bound, ("portcullis",), _settings())) == "sender_constrained"

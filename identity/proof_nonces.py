@@ -1,0 +1,39 @@
+"""Nonces that a DPoP proof must hold, which no store has to keep (RFC 9449, section 8)."""
+
+import base64
+import binascii
+import struct
+from typing import Final
+
+from identity.sealing import Sealer, SealError
+
+NONCE_S: Final = 120
+_PURPOSE: Final = "dpop-nonce"
+
+
+class ProofNonces:
+    """A nonce is the number of its slot of time, sealed: replicas that share the secret accept each other's.
+
+    It is accepted during its slot and the next, so for NONCE_S to twice as long.
+    """
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._current: tuple[int, str] = (-1, "")
+
+    def issue(self, now: float) -> str:
+        """Return the nonce to use now. One is sealed a slot, however many are asked for."""
+        slot = int(now) // NONCE_S
+        if self._current[0] != slot:
+            sealed = self._sealer.seal(_PURPOSE, struct.pack(">Q", slot))
+            self._current = slot, base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return self._current[1]
+
+    def holds(self, nonce: str, now: float) -> bool:
+        """Tell whether a nonce was issued here in this slot of time or the one before."""
+        try:
+            sealed = base64.urlsafe_b64decode(nonce + "=" * (-len(nonce) % 4))
+            (slot,) = struct.unpack(">Q", self._sealer.open(_PURPOSE, sealed))
+        except (ValueError, binascii.Error, struct.error, SealError):
+            return False
+        return int(now) // NONCE_S - slot in (0, 1)
