@@ -1,4 +1,4 @@
-"""What providers push about their accounts (SCIM), as requests are decided by it: kept in memory, changed as it changes.
+"""What providers push about their accounts (SCIM), as requests are decided by it: kept in memory, always current.
 
 - An account that its provider has deactivated or deleted is refused. A deleted one stays refused, and so does a name
   that an account no longer has, until an account of that name is pushed again.
