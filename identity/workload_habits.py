@@ -17,7 +17,7 @@ _CODE = ("workflow", "workflow_sha", "job_workflow_ref", "job_workflow_sha", "ci
 _PLACE = ("environment", "environment_protected", "environment_action", "deployment_tier", "runner_environment")
 _CAUSE = ("event_name", "pipeline_source", "job_source", "run_id", "run_number", "run_attempt", "pipeline_id", "job_id")
 _PEOPLE = ("actor", "actor_id", "user_id", "user_login", "user_email", "user_access_level", "groups_direct")
-_SAYS_NOT_WHOSE = frozenset(
+SAYS_NOT_WHOSE = frozenset(
     (*_REVISION, *_CODE, *_PLACE, *_CAUSE, *_PEOPLE, "aud", "repository_visibility", "project_visibility")
 )
 # Values that are an owner, or begin with one and a slash.
@@ -65,7 +65,7 @@ def doubts(workload: Workload) -> tuple[str, ...]:
 
 
 def _says_whose(claim: str, pattern: ClaimPattern) -> bool:
-    if not pattern.has_literal or claim in _SAYS_NOT_WHOSE:
+    if not pattern.has_literal or claim in SAYS_NOT_WHOSE:
         return False
     if claim in _OWNED:
         return pattern.is_literal or "/" in pattern.literal_prefix
@@ -75,7 +75,7 @@ def _says_whose(claim: str, pattern: ClaimPattern) -> bool:
 def _subject_says_whose(pattern: ClaimPattern) -> bool:
     prefix = pattern.literal_prefix
     # A subject may be made of claims by template: `environment:production`, `repository_owner_id:65:ref:...`.
-    if not prefix or any(prefix.startswith(f"{claim}:") for claim in _SAYS_NOT_WHOSE):
+    if not prefix or any(prefix.startswith(f"{claim}:") for claim in SAYS_NOT_WHOSE):
         return False
     if pattern.is_literal:
         return True
@@ -129,7 +129,12 @@ def _other_doubts(claims: dict[str, tuple[ClaimPattern, ...]]) -> Iterable[str]:
     namespaced = "/kubernetes.io/namespace" in claims or bool(accounts)
     if "/kubernetes.io/serviceaccount/name" in claims and not namespaced:
         yield "admits a service account of that name in every namespace: add /kubernetes.io/namespace"
-    if any(pattern.literal_prefix in _WHOLE_ISSUERS for pattern in subjects):
+    if any(_is_whole_issuer(pattern) for pattern in subjects):
         yield "admits every workload of the provider: write out more of sub, such as the namespace or the path"
     elif any(_SERVICE_ACCOUNT.match(pattern.text) is None for pattern in accounts):
         yield "admits service accounts of several namespaces: write out the namespace in sub"
+
+
+def _is_whole_issuer(pattern: ClaimPattern) -> bool:
+    prefix = pattern.literal_prefix
+    return prefix in _WHOLE_ISSUERS and not pattern.text.removeprefix(prefix).strip("*/:")

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 
 from gateway.policy.bundle import PolicyBundle
+from gateway.policy.bundle_files import IDENTITIES
 from gateway.policy.findings import Finding
 from gateway.policy.rows import Row
+from identity.directory import Directory
+from identity.workload_habits import doubts
 
 
 def check(bundle: PolicyBundle) -> tuple[Finding, ...]:
@@ -15,6 +18,8 @@ def check(bundle: PolicyBundle) -> tuple[Finding, ...]:
     if bundle.model.is_shipped:
         findings += _unheld_roles(bundle)
         findings += _links_to_nothing(bundle)
+        findings += _subjects_of_nobody(bundle)
+    findings += _doubtful_workloads(bundle.directory)
     return tuple(sorted(findings))
 
 
@@ -43,6 +48,42 @@ def _links_to_nothing(bundle: PolicyBundle) -> list[Finding]:
         _finding(row, f"gives {row.fields[1]}, which no rule is about")
         for row in bundle.links
         if row.fields[1] not in used
+    ]
+
+
+def _subjects_of_nobody(bundle: PolicyBundle) -> list[Finding]:
+    """Report rows about people and workloads that no caller can be: an allow is idle, a deny protects nothing."""
+    findings = []
+    for row in (*bundle.rules, *bundle.links):
+        problem = _subject_problem(row.fields[0], bundle.directory, is_deny=row.type == "p" and row.fields[4] == "deny")
+        if problem is not None:
+            findings.append(_finding(row, f"is about {row.fields[0]}, {problem}"))
+    return findings
+
+
+def _subject_problem(subject: str, directory: Directory, *, is_deny: bool) -> str | None:
+    kind, _, name = subject.partition(":")
+    if kind == "user" and ":" not in name:
+        person = directory.person(name)
+        if person is None:
+            return (
+                f"who is not in {IDENTITIES}: add them, or name the account as user:<provider>:<name>, "
+                "which it is called while nobody is linked to it"
+            )
+        if person.deactivated and not is_deny:
+            return f"who is deactivated ({IDENTITIES}:{person.line}): remove the row"
+    if kind == "workload":
+        provider, _, entry = name.partition(":")
+        if not directory.has_workload(provider, entry):
+            return f"which {IDENTITIES} does not define: add it below `workloads`"
+    return None
+
+
+def _doubtful_workloads(directory: Directory) -> list[Finding]:
+    return [
+        Finding(IDENTITIES, workload.line, f"the workload {workload.name!r} {doubt}")
+        for workload in directory.workloads
+        for doubt in doubts(workload)
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from identity.authenticator import InvalidCredentialError
-from identity.directory import Person
+from identity.directory import Account, Person
 from identity.directory_file import DirectoryError, load_directory
 
 GOOD = """\
@@ -38,6 +38,31 @@ def test_a_person_is_found_by_every_one_of_their_accounts(tmp_path: Path) -> Non
     assert directory.find("partner", "anything", "alice@example.com") == Person("alice")
     assert directory.find("partner", "248289761001", None) is None
     assert directory.find("corp", "anything", "alice@example.com") is None
+
+
+def test_a_person_is_known_with_their_accounts_and_lines(tmp_path: Path) -> None:
+    path = tmp_path / "identities.yaml"
+    path.write_text(GOOD.replace("  alice:\n", "  alice:\n    name: Alice Example\n"))
+    directory = load_directory(path)
+    alice, bob = directory.person("alice"), directory.person("bob")
+    assert alice is not None
+    assert bob is not None
+    assert (alice.name, alice.line, alice.deactivated) == ("Alice Example", 2, False)
+    assert alice.accounts == (
+        Account("corp", "subject", "248289761001"),
+        Account("partner", "email", "alice@example.com"),
+    )
+    assert [account.line for account in alice.accounts] == [5, 6]
+    assert (bob.name, bob.line, bob.deactivated) == (None, 7, True)
+    assert directory.person("carol") is None
+
+
+def test_an_owner_is_told_even_where_they_are_deactivated(tmp_path: Path) -> None:
+    path = tmp_path / "identities.yaml"
+    path.write_text(GOOD)
+    owner = load_directory(path).owner("corp", "248289761002", None)
+    assert owner is not None
+    assert (owner.id, owner.deactivated) == ("bob", True)
 
 
 def test_a_deactivated_person_is_refused(tmp_path: Path) -> None:

@@ -6,9 +6,17 @@ from gateway.policy.bundle import load_bundle
 from gateway.policy.lint import check
 from tests.gateway.policy.bundles import write_bundle
 
+PEOPLE = """\
+people:
+  a: {accounts: [{provider: corp, subject: "1"}]}
+  gone:
+    deactivated: true
+    accounts: [{provider: corp, subject: "2"}]
+"""
 
-def lint(root: Path, rules: str) -> list[str]:
-    return [str(finding) for finding in check(load_bundle(write_bundle(root, rules)))]
+
+def lint(root: Path, rules: str, identities: str = PEOPLE) -> list[str]:
+    return [str(finding) for finding in check(load_bundle(write_bundle(root, rules, identities=identities)))]
 
 
 def test_a_rule_on_a_role_that_nobody_has_is_found(tmp_path: Path) -> None:
@@ -34,3 +42,39 @@ def test_a_policy_without_a_rule_is_found(tmp_path: Path) -> None:
 
 def test_a_sound_bundle_has_no_findings(tmp_path: Path) -> None:
     assert lint(tmp_path, "g, user:a, role:dev\np, role:dev, prod, **, read, allow,") == []
+
+
+def test_a_rule_about_a_person_who_is_nobody_is_found(tmp_path: Path) -> None:
+    """A deny on a misspelt person would protect nothing."""
+    rules = (
+        "p, user:b, prod, **, read, deny,\np, user:corp:b, prod, **, read, allow,\n"
+        "g, user:c, role:x\np, role:x, *, **, *, allow,"
+    )
+    hint = "add them, or name the account as user:<provider>:<name>, which it is called while nobody is linked to it"
+    assert lint(tmp_path, rules) == [
+        f"rules/a.csv:1: is about user:b, who is not in identities.yaml: {hint}",
+        f"rules/a.csv:3: is about user:c, who is not in identities.yaml: {hint}",
+    ]
+
+
+def test_what_a_deactivated_person_is_given_is_found(tmp_path: Path) -> None:
+    rules = "p, user:gone, prod, **, read, allow,\np, user:gone, prod, **, write, deny,"
+    assert lint(tmp_path, rules) == [
+        "rules/a.csv:1: is about user:gone, who is deactivated (identities.yaml:3): remove the row"
+    ]
+
+
+def test_a_rule_about_a_workload_that_is_not_defined_is_found(tmp_path: Path) -> None:
+    workloads = "workloads:\n  ci: {provider: github, claims: {repository_id: 74, ref: refs/heads/main}}\n"
+    rules = "p, workload:github:ci, prod, **, read, allow,\np, workload:gitlab:ci, prod, **, read, deny,"
+    assert lint(tmp_path, rules, workloads) == [
+        "rules/a.csv:2: is about workload:gitlab:ci, which identities.yaml does not define: add it below `workloads`"
+    ]
+
+
+def test_a_doubtful_workload_is_found_with_its_line(tmp_path: Path) -> None:
+    workloads = "workloads:\n  ci: {provider: github, claims: {repository: example/a, ref: refs/heads/main}}\n"
+    assert lint(tmp_path, "p, workload:github:ci, prod, **, read, allow,", workloads) == [
+        "identities.yaml:2: the workload 'ci' knows its owner by name only, and a name that is given up can be taken "
+        "by somebody else: add repository_owner_id or repository_id"
+    ]
