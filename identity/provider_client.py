@@ -1,6 +1,7 @@
 """Speaks HTTP with one provider: bounded answers, no redirects, and words for what goes wrong on the way."""
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from identity.strict_json import JsonObject, StrictJsonError, parse_json_object
 MAX_ANSWER_BYTES = 262_144
 MAX_ANSWER_DEPTH = 16
 MAX_CONNECTIONS = 24
+
+_BEARER_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
 class ProviderAnswerError(Exception):
@@ -68,6 +71,14 @@ def provider_client(settings: ProviderSettings, transport: httpx.AsyncBaseTransp
         transport=transport,
         limits=httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=5),
     )
+
+
+def is_bearer_token(token: bytes) -> bool:
+    """Tell whether a token can stand in a request at all (RFC 6750, section 2.1).
+
+    What can't must not be tried: a library's complaint about it would quote it.
+    """
+    return _BEARER_TOKEN.fullmatch(token) is not None
 
 
 async def ask(

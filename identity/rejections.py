@@ -43,6 +43,8 @@ REJECTIONS: dict[str, str] = {
     "id_token_not_accepted": "this is an ID token, which {provider} is not configured to accept: send an access token",
     "wrong_authorized_party": "the ID token was issued to another client than the gateway's own",
     "unusable_username": "the claim {claim!r} can't name a user: it must be {rule}",
+    "token_inactive": "the provider {provider} says that this token is not good (any more): get a new one",
+    "groups_not_listed": "the token has more groups than it can list, and {provider} does not list them: {reason}",
     "token_revoked": "the token was revoked: log in again",
     "person_deactivated": "the person this account belongs to is deactivated: ask the platform team",
     "ambiguous_person": "this account's subject and e-mail address belong to two people: ask the platform team",
