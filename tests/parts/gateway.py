@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ ORIGIN = "gateway.example.com/audit"
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"
 PORTCULLIS = str(Path(sys.executable).with_name("portcullis"))
 PATIENCE_S = 20.0
-_LISTENING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(r"Uvicorn running on https?://127\.0\.0\.1:(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,10 @@ def make_site(
     backends: Sequence[Mapping[str, Any]],
     rules: Sequence[str] = (),
     identities: str = "",
+    tls: Mapping[str, Any] | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> Site:
-    """Write a complete site below `directory` and return it."""
+    """Write a complete site below `directory` and return it; `identity` adds keys to that section."""
     policies = directory / "policies"
     (policies / "rules").mkdir(parents=True)
     (policies / "model.conf").write_bytes(MODEL.read_bytes())
@@ -70,9 +73,11 @@ def make_site(
         "policies": "./policies",
         "database": "sqlite:///portcullis.db",
         "audit": {"origin": ORIGIN, "signing_key_file": "audit.key"},
-        "identity": {"providers": [dict(provider) for provider in providers]},
+        "identity": {"providers": [dict(provider) for provider in providers], **(identity or {})},
         "backends": [dict(backend) for backend in backends],
     }
+    if tls is not None:
+        document["tls"] = dict(tls)
     config.write_text(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False))
     return Site(directory, config, policies, database, key_file, signer.verifier.key)
 
@@ -98,10 +103,21 @@ def verify(site: Site) -> "subprocess.CompletedProcess[str]":
 
 
 class GatewayProcess:
-    """`portcullis serve`, started on a free port; `log` is what it has written so far."""
+    """`portcullis serve`, started on a free port; `log` is what it has written so far.
 
-    def __init__(self, site: Site, *, wait_ready: bool = True, environment: Mapping[str, str] | None = None) -> None:
+    `tls` is the context of a client, for a site that ends TLS.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        wait_ready: bool = True,
+        environment: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.site = site
+        self._tls = tls
         self.port = 0
         self._wait_ready = wait_ready
         self._environment = {**os.environ, **(environment or {})}
@@ -111,7 +127,7 @@ class GatewayProcess:
     @property
     def url(self) -> str:
         """The gateway's base URL."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls is not None else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -137,7 +153,8 @@ class GatewayProcess:
             )
         self.wait_until(lambda: self._find_port(offset), "it listens")
         if self._wait_ready:
-            self.wait_until(lambda: httpx.get(f"{self.url}/-/readyz").status_code == 200, "it is ready")
+            with httpx.Client(verify=self._tls if self._tls is not None else True) as client:
+                self.wait_until(lambda: client.get(f"{self.url}/-/readyz").status_code == 200, "it is ready")
 
     def wait_until(self, condition: Any, what: str) -> None:
         """Poll until `condition()` holds; fails with the log where it does not in time or the process ends."""
