@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError
 from adapters.backend_settings import BackendSettings
 from gateway.config_file import ConfigError, ConfigFile, Finding, Location, read_config_file
 from gateway.loopback import is_confidential
+from gateway.provider_inputs import provider_problems
 from gateway.settings_checks import absolute, clashes, missing_database, missing_inputs
 from gateway.settings_errors import Schema, follows_from_another, in_file, message_for
 from identity.provider_settings import ProviderSettings
@@ -234,6 +235,8 @@ def load_settings(
                 problems.setdefault(location, message_for(details, location, data, schema))
     if check_inputs:
         for location, message in missing_inputs(data, schema, base):
+            problems.setdefault(location, message)
+        for location, message in provider_problems(settings.identity.providers if settings is not None else ()):
             problems.setdefault(location, message)
     if check_database:
         for location, message in missing_database(data, base):

@@ -31,6 +31,7 @@ class Answer:
 
     `media_type` is in lower case and without parameters. `ahead_s` is by how many seconds the provider's clock is ahead
     of ours at least (negative: behind), by the answer's `Date`; 0 where the two may agree, or nothing is known.
+    `location` is where it sends a browser to, None where it does not.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Answer:
     media_type: str
     body: bytes
     ahead_s: float
+    location: str | None = None
 
     def json(self) -> JsonObject:
         """Return the JSON object that was answered with status 200; raises ProviderAnswerError."""
@@ -113,7 +115,7 @@ async def ask(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderAnswerError(f"{url}: {_reason(error, settings)}") from None
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Answer(url, response.status_code, media_type, bytes(data), ahead_s)
+    return Answer(url, response.status_code, media_type, bytes(data), ahead_s, response.headers.get("location"))
 
 
 def _reason(error: Exception, settings: ProviderSettings) -> str:

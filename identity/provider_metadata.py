@@ -51,8 +51,9 @@ def parse_metadata(document: JsonObject, settings: ProviderSettings) -> Provider
     Its `issuer` must equal the configured one exactly (Discovery, section 4.3; RFC 8414, section 3.3). It must say
     where the keys are, unless the provider's tokens are introspected. Raises MetadataError.
     """
-    if document.get("issuer") != settings.issuer:
-        raise MetadataError(f"its issuer is not {settings.issuer}, character for character")
+    issuer = document.get("issuer")
+    if issuer != settings.issuer:
+        raise MetadataError(f"its issuer is not {settings.issuer}, character for character, but {str(issuer)[:255]!r}")
     if document.get("jwks_uri") is None and settings.introspection is None:
         raise MetadataError("it has no jwks_uri")
     return ProviderMetadata(

@@ -1,7 +1,7 @@
 """`portcullis config`: check a configuration file, print its schema."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,14 +16,22 @@ from gateway.cli.output import (
 )
 from gateway.cli.settings_file import CONFIG_OPTION, DEFAULT_CONFIG
 
+if TYPE_CHECKING:
+    from gateway.config_online import OnlineFinding
+    from gateway.settings import Settings
+
 app = typer.Typer(help="Check the configuration file, or print its schema.", no_args_is_help=True)
 
 
 @app.command()
-def check(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: FormatOption = Format.text) -> None:
+def check(
+    config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG,
+    online: Annotated[bool, typer.Option("--online", help="Also ask every provider whether it fits.")] = False,
+    output: FormatOption = Format.text,
+) -> None:
     """Check the file, and that every file and environment variable that it names is there; also the database.
 
-    All errors are listed at once. Exit code 2 where there is one.
+    All errors are listed at once. Exit code 2 where there is one; with --online, 1 where a provider does not fit.
     """
     from gateway.app import ADAPTERS
     from gateway.config_file import ConfigError
@@ -39,10 +47,28 @@ def check(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: Forma
         raise typer.Exit(2) from error
     providers = [provider.name for provider in settings.identity.providers]
     backends = [backend.name for backend in settings.backends]
+    findings = _asked(config, settings) if online else ()
+    good = not any(finding.level == "error" for finding in findings)
     if output is Format.json:
-        print_json({"ok": True, "findings": [], "providers": providers, "backends": backends})
+        documents = [
+            {**document, "level": finding.level, "provider": finding.provider}
+            for document, finding in zip(finding_documents(findings), findings, strict=True)
+        ]
+        print_json({"ok": good, "findings": documents, "providers": providers, "backends": backends})
     else:
-        print_text(f"{config}: good; providers: {', '.join(providers)}; backends: {', '.join(backends)}")
+        for finding in findings:
+            print_text(f"{finding.file}:{finding.line}: {finding.level}: {finding.message}")
+        verdict = "good" if good else "a provider does not fit"
+        print_text(f"{config}: {verdict}; providers: {', '.join(providers)}; backends: {', '.join(backends)}")
+    if not good:
+        raise typer.Exit(1)
+
+
+def _asked(config: Path, settings: "Settings") -> "tuple[OnlineFinding, ...]":
+    # What it needs, an HTTP client above all, is not loaded for the ordinary check.
+    from gateway.config_online import check_online
+
+    return check_online(config, settings)
 
 
 @app.command()
