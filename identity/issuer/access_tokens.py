@@ -92,7 +92,7 @@ class AccessTokens:
         confirmation = minted.principal.confirmation
         return TokenAnswer(
             access_token=minted.text,
-            token_type="DPoP" if confirmation is not None and confirmation.method == "jkt" else "Bearer",  # noqa: S106
+            token_type="DPoP" if confirmation is not None and confirmation.method == "jkt" else "Bearer",
             expires_in=minted.principal.expires_at - minted.issued_at,
             scope=scope_of(minted.principal.limits),
             refresh_token=refresh_token,

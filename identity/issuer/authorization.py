@@ -98,9 +98,7 @@ class Authorization:
         try:
             parameters = Parameters.parse(query)
             client = client_of(parameters)
-            redirect_uri = parameters.required("redirect_uri")
-            if not client.may_redirect_to(redirect_uri):
-                raise OAuthError("invalid_request", "the redirect URI is not one of this client's")
+            redirect_uri = _redirect_uri(parameters, client)
         except OAuthError as error:
             raise BadAuthorizationRequestError(error, None) from None
         state: str | None = None
@@ -182,6 +180,13 @@ class Authorization:
         if state is not None:
             members = members | {"state": state}
         return f"{redirect_uri}?{urlencode(members | {'iss': self._issuer})}"
+
+
+def _redirect_uri(parameters: Parameters, client: Client) -> str:
+    redirect_uri = parameters.required("redirect_uri")
+    if not client.may_redirect_to(redirect_uri):
+        raise OAuthError("invalid_request", "the redirect URI is not one of this client's")
+    return redirect_uri
 
 
 def login_wish(parameters: Parameters) -> LoginWish:

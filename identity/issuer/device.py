@@ -93,9 +93,7 @@ class DeviceFlow:
         self._devices = devices
         self._issuer = issuer
         self._clock = clock
-        self._wrong = Allowance(
-            limit=WRONG_ENTRIES, total=WRONG_ENTRIES_BY_ALL, window_s=LIFE_S, monotonic=monotonic
-        )
+        self._wrong = Allowance(limit=WRONG_ENTRIES, total=WRONG_ENTRIES_BY_ALL, window_s=LIFE_S, monotonic=monotonic)
         self._begun = Allowance(limit=BEGUN_BY_ONE, total=BEGUN_BY_ALL, window_s=LIFE_S, monotonic=monotonic)
 
     async def begin(self, parameters: Parameters, client: Client, source: str) -> DeviceAnswer:
@@ -180,7 +178,8 @@ def shown(user_code: str) -> str:
 def _plain(entered: str) -> str | None:
     """Return an entered code without hyphens and blanks and in upper case, None where it can't be one."""
     code = entered.replace("-", "").replace(" ", "").upper()
-    return code if len(code) == USER_CODE_LENGTH and all(letter in ALPHABET for letter in code) else None
+    good = entered.isascii() and len(code) == USER_CODE_LENGTH and all(letter in ALPHABET for letter in code)
+    return code if good else None
 
 
 def _payload(limits: Limits, wish: LoginWish) -> dict[str, Any]:

@@ -133,6 +133,4 @@ def _covers(pattern: str, other: str) -> bool:
 
 def _without_covered(patterns: tuple[str, ...]) -> tuple[str, ...]:
     # Else two lists of 64 could grow into one of 4096.
-    return tuple(
-        one for one in patterns if not any(other != one and _covers(other, one) for other in patterns)
-    )
+    return tuple(one for one in patterns if not any(other != one and _covers(other, one) for other in patterns))

@@ -1,14 +1,14 @@
 """Sessions at the gateway: begun by a login, carried on by refresh tokens, ended once and everywhere.
 
-A refresh token is good for one renewal (RFC 9700, section 4.14.2). Whoever shows one that was used before, its owner or a
-thief, ends the session with all of its tokens. A renewal is paid for in this order, so that whatever fails on
-the way leaves either a good token or an ended session, never two good tokens:
+A refresh token is good for one renewal (RFC 9700, section 4.14.2). Whoever shows one that was used before, its owner
+or a thief, ends the session with all of its tokens. A renewal is paid for in this order, so that whatever fails on the
+way leaves either a good token or an ended session, never two good tokens:
 
 1. The token is used up. 2. The provider is asked again, the person looked up again. 3. What came of it is stored.
 4. The renewal is recorded. 5. The next refresh token is stored. 6. Both tokens are given out.
 
-What fails in 2 to 5 for no fault of the holder makes the old token good again. Where the process dies on the way, or the
-answer is lost, the token is used up and its holder logs in again.
+What fails in 2 to 5 for no fault of the holder makes the old token good again. Where the process dies on the way, or
+the answer is lost, the token is used up and its holder logs in again.
 """
 
 import asyncio
@@ -133,8 +133,7 @@ class Sessions:
         Raises OAuthError (invalid_grant, temporarily_unavailable) and whatever `record` does: no token is given then.
         """
         grant = await self._living(grant_id, client)
-        if grant.confirmation is not None and grant.confirmation != confirmation:
-            raise OAuthError("invalid_grant", "the login is bound to a key that was not proved to be there")
+        _check_key(grant, confirmation)
         updated = await self._checked(grant, principal_of_grant(grant))
         return await self._answer(replace(updated, confirmation=confirmation), UNLIMITED, confirmation, record)
 
@@ -151,11 +150,12 @@ class Sessions:
             raise OAuthError("invalid_grant", _OVER)
         if claimed.reused:
             await self.end(claimed.grant_id, "refresh_reused")
-            raise OAuthError("invalid_grant", "the refresh token was used before, so the session was ended: log in again")
+            raise OAuthError(
+                "invalid_grant", "the refresh token was used before, so the session was ended: log in again"
+            )
         try:
             grant = await self._living(claimed.grant_id, client)
-            if grant.confirmation is not None and grant.confirmation != confirmation:
-                raise OAuthError("invalid_grant", "the refresh token is bound to a key that was not proved to be there")
+            _check_key(grant, confirmation)
             narrowed_for(grant.limits, limits)
             updated = await self._asked_again(grant)
             return await self._answer(updated, limits, confirmation, record)
@@ -279,6 +279,12 @@ class Sessions:
         if grant_id != grant.id:
             raise SealError("sealed for another grant")
         return token
+
+
+def _check_key(grant: Grant, confirmation: Confirmation | None) -> None:
+    """Hold a public client to the key that its tokens were bound to at first (RFC 9449, section 5)."""
+    if grant.confirmation is not None and grant.confirmation != confirmation:
+        raise OAuthError("invalid_grant", "the session is bound to a key: prove in this request that you hold it")
 
 
 def _digest(token: str) -> bytes:

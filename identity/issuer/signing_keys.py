@@ -119,7 +119,9 @@ class SigningKeys:
         # Without any published key, one that another replica is adding at the same time is not older than this.
         newest_before = known + 1 if known is not None else now - LATE_S
         if await asyncio.to_thread(self._store.add_signing_key, key, newest_before=newest_before):
-            _log.info("the signing key %s signs from %s on", key.key_id, time.strftime("%FT%TZ", time.gmtime(signs_from)))
+            _log.info(
+                "the signing key %s signs from %s on", key.key_id, time.strftime("%FT%TZ", time.gmtime(signs_from))
+            )
         await self._read()
 
     def find(self, key_id: str | None) -> VerificationKey | None:
@@ -175,7 +177,7 @@ class SigningKeys:
                 keys[row.key_id] = key
         if unopened - self._unopened:
             _log.error(
-                "%d signing keys were sealed with another secret: every replica needs the same identity.state.secret_file",
+                "%d signing keys were sealed with another secret: replicas need the same identity.state.secret_file",
                 len(unopened),
             )
         self._keys, self._unopened = keys, frozenset(unopened)
