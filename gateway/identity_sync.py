@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -50,7 +50,7 @@ class IdentitySync:
     """
 
     feed: ChangeFeed
-    followers: dict[str, Follower]
+    followers: Mapping[str, Follower]
     on_effect: Callable[[], None]
     on_stale: Callable[[str | None], None]
     interval_s: float = INTERVAL_S

@@ -73,15 +73,15 @@ def username(claims: JsonObject, settings: ProviderSettings) -> str:
     return name
 
 
-def group_subjects(claims: JsonObject, settings: ProviderSettings) -> tuple[str, ...]:
-    """Return the token's groups as policy subjects (`group:corp:dev`), each once, in the token's order.
+def group_subjects(found: object, settings: ProviderSettings) -> tuple[str, ...]:
+    """Return groups as policy subjects (`group:corp:dev`), each once, in the provider's order.
 
-    The claim is a list of names or one name. Raises InvalidCredentialError (malformed_claim) where it is neither.
+    `found` is what stands at the provider's `groups_claim`: a list of names, one name, or None. Raises
+    InvalidCredentialError (malformed_claim) where it is anything else.
     """
-    value = claims.get(settings.groups_claim) if settings.groups_claim is not None else None
-    if value is None:
+    if found is None:
         return ()
-    names = [value] if isinstance(value, str) else value
+    names = [found] if isinstance(found, str) else found
     if not isinstance(names, list):
         raise rejection("malformed_claim", claim=settings.groups_claim)
     safe = (name for name in names if isinstance(name, str) and is_safe_name(name))

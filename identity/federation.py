@@ -1,32 +1,30 @@
-"""Tokens of any number of OpenID providers, turned into one kind of principal."""
+"""Tokens of any number of OpenID providers, and of the gateway itself, turned into one kind of principal."""
 
 import asyncio
 import hashlib
 import logging
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import httpx
 
-from identity.accounts import account_subject, group_subjects, linkable_email, username
-from identity.claims import (
-    check_audience,
-    check_kind,
-    check_lifetime,
-    optional_time,
-    printable_text,
-    printable_texts,
-    subject,
-)
-from identity.compact_jws import MAX_TOKEN_BYTES, CompactJws, parse_compact_jws
-from identity.confirmation import confirmation_of
+from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
+from identity.compact_jws import MAX_TOKEN_BYTES
 from identity.directory import EMPTY_DIRECTORY, Directory
+from identity.introspection import Introspector
 from identity.principal import Principal
+from identity.provider_client import provider_client
 from identity.provider_keys import ProviderKeys, ProviderStatus
+from identity.provider_metadata import ProviderMetadata
 from identity.provider_settings import ProviderSettings, provider_conflicts
+from identity.provisioning import ProvisioningView
 from identity.rejections import rejection
+from identity.resolution import Resolver
+from identity.revocation import Revocation
+from identity.state import StateUnavailableError
+from identity.userinfo import GroupOverage
+from identity.verification import OwnIssuer, Provider, Route, Verification, Verifier
 from identity.verification_cache import CacheEntry, VerificationCache
 
 CACHE_MAX_AGE_S = 300.0
@@ -35,10 +33,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Provider:
-    settings: ProviderSettings
-    client: httpx.AsyncClient
-    keys: ProviderKeys
+class Step:
+    """One step of a token's resolution: `ok` is False for the one that refused it. `text` holds no part of a token."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a token resolved: to a principal, or to the code of the refusal of its last step."""
+
+    steps: tuple[Step, ...]
+    principal: Principal | None
+    code: str | None
 
 
 class Federation:
@@ -63,8 +72,12 @@ class Federation:
             raise ValueError("; ".join(message for _, message in conflicts))
         self._clock = clock
         self._cache = VerificationCache()
+        self._epoch = 0
+        self._suspended: str | None = None
+        self._resolver = Resolver()
+        self._clients: dict[str, httpx.AsyncClient] = {}
         self._providers = {settings.issuer: self._provider(settings, monotonic, transport) for settings in providers}
-        self._directory = EMPTY_DIRECTORY
+        self._verifier = Verifier(self._providers, self._resolver)
         self.use_directory(directory)
 
     async def start(self) -> None:
@@ -78,108 +91,181 @@ class Federation:
 
     async def refresh(self, name: str) -> None:
         """Fetch one provider's keys now instead of at the next refresh; raises KeyError for an unknown name."""
-        await self._named(name).keys.refresh()
+        await self.provider(name).keys.refresh()
 
     async def close(self) -> None:
         """Stop all background work and close the connections."""
         for provider in self._providers.values():
             await provider.keys.close()
-            await provider.client.aclose()
+            if provider.introspector is not None:
+                await provider.introspector.close()
+        for client in self._clients.values():
+            await client.aclose()
+
+    def trust(self, own: OwnIssuer) -> None:
+        """Accept the gateway's own tokens as well."""
+        self._verifier.trust(own)
 
     def use_directory(self, directory: Directory) -> None:
-        """Resolve people by this directory from the next request on."""
-        self._directory = directory
+        """Resolve people and workloads by this directory from the next request on."""
+        self._resolver.directory = directory
+        # An account may have become somebody else's: what was verified is resolved anew.
         self._cache.clear()
         settings = [provider.settings for provider in self._providers.values()]
         for dead_link in directory.dead_links(
-            (provider.name for provider in settings), (provider.name for provider in settings if provider.email_domains)
+            (provider.name for provider in settings),
+            (provider.name for provider in settings if provider.email_domains),
+            (provider.name for provider in settings if provider.tokens == "workloads"),
         ):
             _log.warning("identities: %s", dead_link)
+
+    def use_provisioning(self, view: ProvisioningView) -> None:
+        """Take accounts and groups from what providers provision; `identity_changed` says when the view has changed."""
+        self._resolver.provisioning = view
+        self.identity_changed()
+
+    def identity_changed(self) -> None:
+        """Look at every caller again before the next request of theirs."""
+        self._epoch += 1
+
+    def revoke(self, revocations: Iterable[Revocation]) -> None:
+        """Refuse what the revocations reach, from the next request on."""
+        self._resolver.revocations.apply(revocations)
+        self._resolver.revocations.forget(self._clock())
+        self.identity_changed()
+
+    def suspend(self, reason: str | None) -> None:
+        """Let nobody in while it can't be known who was revoked; None: go on."""
+        self._suspended = reason
 
     def status(self) -> tuple[ProviderStatus, ...]:
         """Return how each provider is doing, in configured order."""
         return tuple(provider.keys.status() for provider in self._providers.values())
 
+    def provider(self, name: str) -> Provider:
+        """Return one provider's running parts; raises KeyError for an unknown name."""
+        for provider in self._providers.values():
+            if provider.settings.name == name:
+                return provider
+        raise KeyError(name)
+
+    def provider_of(self, issuer: str) -> Provider | None:
+        """Return the provider of exactly that issuer, None where none is configured."""
+        return self._providers.get(issuer)
+
+    def metadata(self, name: str) -> ProviderMetadata:
+        """Return what a provider says about itself.
+
+        Raises KeyError for an unknown name, and ProviderUnavailableError while the provider has not been reached.
+        """
+        return self.provider(name).keys.metadata
+
     async def authenticate(self, token: bytes) -> Principal:
         """Return the caller the token stands for.
 
-        Raises InvalidCredentialError for a bad token and ProviderUnavailableError where its keys can't be had.
+        Raises InvalidCredentialError for a bad token, ProviderUnavailableError where its keys can't be had, and
+        StateUnavailableError while `suspend`ed.
         """
+        if self._suspended is not None:
+            raise StateUnavailableError(self._suspended)
         if len(token) > MAX_TOKEN_BYTES:
             raise rejection("token_too_large", limit=MAX_TOKEN_BYTES)
-        digest = hashlib.sha256(token)
-        principal = self._cache.get(digest.digest(), self._clock())
-        return principal if principal is not None else await self._verify(token, digest.digest())
-
-    async def _verify(self, token: bytes, digest: bytes) -> Principal:
-        jws = parse_compact_jws(token)
-        issuer = jws.unverified_claims.get("iss")
-        provider = self._providers.get(issuer) if isinstance(issuer, str) else None
-        if provider is None:
-            raise rejection("unknown_issuer")
-        settings = provider.settings
-        if jws.algorithm not in settings.algorithms:
-            raise rejection("algorithm_not_allowed", allowed=", ".join(settings.algorithms))
-        key = await provider.keys.find(jws.key_id, jws.algorithm)
-        # From here to the end nothing is awaited: a key that goes away can't leave a token cached behind it.
-        if not key.verify(jws.signing_input, jws.signature):
-            raise rejection("bad_signature")
+        digest = hashlib.sha256(token).digest()
         now = self._clock()
-        principal = self._principal(jws, settings, digest, now)
-        valid_until = min(principal.expires_at, now + CACHE_MAX_AGE_S)
-        self._cache.put(digest, CacheEntry(principal, settings.name, key.fingerprint, valid_until), now)
+        entry = self._cache.get(digest, now)
+        if entry is None:
+            return await self._verify(Verification(token, digest, now))
+        if entry.epoch != self._epoch:
+            self._renew(digest, entry)
+        return entry.principal
+
+    async def login(
+        self, provider: str, id_token: bytes, *, nonce: str | None, access_token: bytes | None
+    ) -> Principal:
+        """Return whom an ID token stands for that a login of the gateway's own client was answered with.
+
+        `nonce` is that of the login, None at a renewal; `access_token` came with the ID token. Raises KeyError,
+        InvalidCredentialError and ProviderUnavailableError.
+        """
+        verification = Verification(id_token, hashlib.sha256(id_token).digest(), self._clock())
+        verification.login_nonce, verification.login_access_token = nonce, access_token
+        await self._verifier.format(verification)
+        chosen = verification.provider
+        if verification.jws is None or chosen is None or chosen is not self.provider(provider):
+            raise rejection("unknown_issuer")
+        verification.route = self._verifier.login
+        await _run(verification)
+        assert verification.principal is not None
+        return verification.principal
+
+    def recheck(self, principal: Principal) -> Principal:
+        """Return the same caller as things stand now, with the groups they have now.
+
+        Raises InvalidCredentialError where the token was revoked or the caller is nobody any more.
+        """
+        return self._resolver.recheck(principal)
+
+    async def explain(self, token: bytes) -> Explanation:
+        """Verify a token and tell each step; nothing is raised for a bad one."""
+        verification = Verification(token, hashlib.sha256(token).digest(), self._clock())
+        steps: list[Step] = []
+        name = "format"
+        try:
+            steps.append(Step(name, True, await self._verifier.format(verification)))
+            assert verification.route is not None
+            for name, stage in verification.route.stages:
+                steps.append(Step(name, True, await stage(verification)))
+        except InvalidCredentialError as error:
+            return Explanation((*steps, Step(name, False, error.detail)), None, error.code)
+        except ProviderUnavailableError as error:
+            return Explanation((*steps, Step(name, False, str(error))), None, "provider_unavailable")
+        return Explanation(tuple(steps), verification.principal, None)
+
+    async def _verify(self, verification: Verification) -> Principal:
+        await self._verifier.format(verification)
+        await _run(verification)
+        principal, key, provider = verification.principal, verification.key, verification.provider
+        assert principal is not None
+        vouched_by = (provider.settings.name, key.fingerprint) if provider is not None and key is not None else None
+        valid_until = min(principal.expires_at, verification.valid_until, verification.now + CACHE_MAX_AGE_S)
+        entry = CacheEntry(principal, vouched_by, valid_until, self._epoch)
+        self._cache.put(verification.digest, entry, verification.now)
         return principal
 
-    def _principal(self, jws: CompactJws, settings: ProviderSettings, digest: bytes, now: float) -> Principal:
-        claims = jws.unverified_claims
-        lifetime = check_lifetime(claims, now, settings.leeway_s)
-        check_kind(jws.typ, claims, check_audience(claims, settings), settings)
-        token_subject, name = subject(claims), username(claims, settings)
-        person = self._directory.find(settings.name, token_subject, linkable_email(claims, settings))
-        return Principal(
-            subject=f"user:{person.id}" if person is not None else account_subject(settings.name, name),
-            provider=settings.name,
-            issuer=settings.issuer,
-            token_subject=token_subject,
-            username=name,
-            groups=group_subjects(claims, settings),
-            expires_at=lifetime.expires_at,
-            issued_at=lifetime.issued_at,
-            authenticated_at=optional_time(claims, "auth_time"),
-            acr=printable_text(claims, "acr"),
-            amr=printable_texts(claims, "amr"),
-            token_sha256=digest.hex(),
-            confirmation=confirmation_of(claims),
-        )
+    def _renew(self, digest: bytes, entry: CacheEntry) -> None:
+        try:
+            entry.principal = self._resolver.recheck(entry.principal)
+        except InvalidCredentialError:
+            self._cache.discard(digest)
+            raise
+        entry.epoch = self._epoch
 
     def _provider(
         self,
         settings: ProviderSettings,
         monotonic: Callable[[], float],
         transport: httpx.AsyncBaseTransport | None,
-    ) -> _Provider:
-        client = _http_client(settings, transport)
+    ) -> Provider:
+        client = self._clients[settings.name] = provider_client(settings, transport)
 
         def forget_dropped_keys(good: frozenset[str]) -> None:
-            self._cache.drop(lambda entry: entry.provider == settings.name and entry.key_fingerprint not in good)
+            self._cache.drop(
+                lambda entry: (
+                    entry.vouched_by is not None
+                    and entry.vouched_by[0] == settings.name
+                    and entry.vouched_by[1] not in good
+                )
+            )
 
         keys = ProviderKeys(settings, client, monotonic=monotonic, on_change=forget_dropped_keys)
-        return _Provider(settings, client, keys)
-
-    def _named(self, name: str) -> _Provider:
-        for provider in self._providers.values():
-            if provider.settings.name == name:
-                return provider
-        raise KeyError(name)
+        introspector = None
+        if settings.introspection is not None:
+            introspector = Introspector(settings, client, lambda: keys.metadata, clock=self._clock, monotonic=monotonic)
+        return Provider(settings, keys, introspector, GroupOverage(settings, client, lambda: keys.metadata))
 
 
-def _http_client(settings: ProviderSettings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    # No redirects and no proxy from the environment: where keys come from is the configuration's word alone.
-    return httpx.AsyncClient(
-        verify=ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file is not None else True,
-        timeout=settings.fetch_timeout_s,
-        follow_redirects=False,
-        trust_env=False,
-        transport=transport,
-        limits=httpx.Limits(max_connections=4, keepalive_expiry=5),
-    )
+async def _run(verification: Verification) -> None:
+    route: Route | None = verification.route
+    assert route is not None
+    for _, stage in route.stages:
+        await stage(verification)

@@ -46,6 +46,14 @@ REJECTIONS: dict[str, str] = {
     "token_inactive": "the provider {provider} says that this token is not good (any more): get a new one",
     "groups_not_listed": "the token has more groups than it can list, and {provider} does not list them: {reason}",
     "token_revoked": "the token was revoked: log in again",
+    "unknown_workload": "no workload entry in identities.yaml fits this token of {provider}: add one, or look which "
+    "claim differs with `portcullis identity who -`",
+    "account_deprovisioned": "the account was deactivated or deleted at {provider}: ask its administrators",
+    "not_provisioned": "the account is not among those that {provider} provisions here: ask its administrators",
+    "identity_changed": "the account has become somebody else's in identities.yaml since the token was issued: log in "
+    "again",
+    "wrong_nonce": "the ID token belongs to another login: log in again",
+    "wrong_access_token_hash": "the ID token does not fit the access token beside it: log in again",
     "person_deactivated": "the person this account belongs to is deactivated: ask the platform team",
     "ambiguous_person": "this account's subject and e-mail address belong to two people: ask the platform team",
 }

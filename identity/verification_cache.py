@@ -9,21 +9,26 @@ from dataclasses import dataclass
 
 from identity.principal import Principal
 
-CAPACITY = 4096
+CAPACITY = 50_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CacheEntry:
-    """A principal, the provider and key that vouched for it, and when it must be verified anew."""
+    """A verified token: its principal, what vouched for it, and when it must be verified anew.
+
+    `vouched_by` names the provider and the fingerprint of its key; None where no published key did (introspection, the
+    gateway's own tokens). `epoch` counts changes of who may be whom: an entry of an earlier one is looked at again
+    before it serves.
+    """
 
     principal: Principal
-    provider: str
-    key_fingerprint: str
+    vouched_by: tuple[str, str] | None
     valid_until: float
+    epoch: int = 0
 
 
 class VerificationCache:
-    """Good tokens by the SHA-256 of their bytes: at most `2 * capacity`.
+    """Good tokens by the SHA-256 of their bytes: at most `2 * capacity`, about a kilobyte each.
 
     The digest covers the whole token, issuer and audience included, so that an entry can serve no other token. It is
     used from one event loop, where nothing comes between verifying a token and keeping the result.
@@ -37,20 +42,25 @@ class VerificationCache:
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
 
-    def get(self, digest: bytes, now: float) -> Principal | None:
-        """Return the principal of a token that is known and still good."""
+    def get(self, digest: bytes, now: float) -> CacheEntry | None:
+        """Return the entry of a token that is known and still good."""
         entry = self._young.get(digest)
         if entry is None:
             entry = self._old.pop(digest, None)
             if entry is None:
                 return None
             self._keep(digest, entry)
-        return entry.principal if now < entry.valid_until else None
+        return entry if now < entry.valid_until else None
 
     def put(self, digest: bytes, entry: CacheEntry, now: float) -> None:
         """Keep a token that has just been verified, unless it ends now."""
         if now < entry.valid_until:
             self._keep(digest, entry)
+
+    def discard(self, digest: bytes) -> None:
+        """Forget one token."""
+        self._young.pop(digest, None)
+        self._old.pop(digest, None)
 
     def drop(self, condition: Callable[[CacheEntry], bool]) -> None:
         """Forget every entry that the condition holds for."""

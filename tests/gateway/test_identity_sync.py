@@ -56,17 +56,22 @@ class Seen:
         self.effects += 1
 
 
-def sync_of(feed: Feed, seen: Seen, **changes: float) -> IdentitySync:
+def sync_of(feed: Feed, seen: Seen, *, interval_s: float = 0.005, stale_s: float = 5.0) -> IdentitySync:
     followers = {"revocation": Following(seen.load, seen.follow)}
-    settings = {"interval_s": 0.005, "stale_s": 5.0} | changes
-    return IdentitySync(feed, followers, seen.effect, seen.stale.append, **settings)
+    return IdentitySync(feed, followers, seen.effect, seen.stale.append, interval_s=interval_s, stale_s=stale_s)
 
 
-def in_replica(feed: Feed, story: Callable[[IdentitySync, Seen], Awaitable[None]], **changes: float) -> Seen:
+def in_replica(
+    feed: Feed,
+    story: Callable[[IdentitySync, Seen], Awaitable[None]],
+    *,
+    interval_s: float = 0.005,
+    stale_s: float = 5.0,
+) -> Seen:
     seen = Seen()
 
     async def run() -> None:
-        sync = sync_of(feed, seen, **changes)
+        sync = sync_of(feed, seen, interval_s=interval_s, stale_s=stale_s)
         await sync.start()
         try:
             await asyncio.wait_for(story(sync, seen), 10)

@@ -45,15 +45,14 @@ def test_what_could_mean_more_than_itself_in_a_policy_is_not_safe(name: str) -> 
 
 def test_groups_are_namespaced_unsafe_ones_dropped_and_repeats_merged() -> None:
     groups = ["dev", "on call", "dev", "a,b", "*", 7, "ops\n", "ops"]
-    assert group_subjects({"groups": groups}, _settings()) == ("group:corp:dev", "group:corp:ops")
-    assert group_subjects({"groups": "dev"}, _settings()) == ("group:corp:dev",)
-    assert group_subjects({"groups": ["dev"]}, _settings(groups_claim=None)) == ()
-    assert group_subjects({}, _settings()) == ()
+    assert group_subjects(groups, _settings()) == ("group:corp:dev", "group:corp:ops")
+    assert group_subjects("dev", _settings()) == ("group:corp:dev",)
+    assert group_subjects(None, _settings()) == ()
 
 
 def test_groups_of_another_form_refuse_the_token() -> None:
     with pytest.raises(InvalidCredentialError) as caught:
-        group_subjects({"groups": {"dev": True}}, _settings())
+        group_subjects({"dev": True}, _settings())
     assert caught.value.code == "malformed_claim"
 
 

@@ -1,0 +1,84 @@
+"""From an account that a provider has vouched for to the caller in policies, as things stand now.
+
+Which groups count: those of the provider that vouched, never a union over providers. Where that provider keeps the
+account up to date by SCIM, the groups are SCIM's, whatever the token says; a token's claim is as old as the token.
+"""
+
+from dataclasses import replace
+
+from identity.accounts import account_subject
+from identity.directory import EMPTY_DIRECTORY, Directory
+from identity.principal import Delegate, Principal
+from identity.provisioning import NO_PROVISIONING, ProvisioningView
+from identity.rejections import rejection
+from identity.revocation import Revocations
+from identity.strict_json import JsonObject
+
+_WORKLOAD = "workload"
+
+
+class Resolver:
+    """Who is who now: the people file, what providers provision, and what was revoked. Belongs to one event loop."""
+
+    def __init__(self, directory: Directory = EMPTY_DIRECTORY) -> None:
+        self.directory = directory
+        self.provisioning: ProvisioningView = NO_PROVISIONING
+        self.revocations = Revocations()
+
+    def person_subject(self, provider: str, token_subject: str, username: str, email: str | None) -> str:
+        """Return the policy subject of an account; raises InvalidCredentialError where its person is deactivated."""
+        person = self.directory.find(provider, token_subject, email)
+        return f"user:{person.id}" if person is not None else account_subject(provider, username)
+
+    def workload_subjects(self, provider: str, claims: JsonObject) -> tuple[str, ...]:
+        """Return the subject of every workload entry that the claims match, in file order.
+
+        Raises InvalidCredentialError (unknown_workload) where there is none.
+        """
+        names = self.directory.workload_names(provider, claims)
+        if not names:
+            raise rejection("unknown_workload", provider=provider)
+        return tuple(f"{_WORKLOAD}:{provider}:{name}" for name in names)
+
+    def groups(self, provider: str, provisioned_as: str | None, told: tuple[str, ...]) -> tuple[str, ...]:
+        """Return an account's groups; `told` are those of the token.
+
+        Raises InvalidCredentialError: account_deprovisioned, or not_provisioned where only provisioned accounts count.
+        """
+        account = self.provisioning.find(provider, provisioned_as) if provisioned_as is not None else None
+        if account is None:
+            if self.provisioning.requires(provider):
+                raise rejection("not_provisioned", provider=provider)
+            return told
+        if not account.active:
+            raise rejection("account_deprovisioned", provider=provider)
+        return account.groups
+
+    def recheck(self, principal: Principal) -> Principal:
+        """Return the same caller as things stand now; raises InvalidCredentialError where they are nobody any more."""
+        self.revocations.check(principal)
+        provider = principal.provider
+        groups = principal.groups
+        if principal.kind == _WORKLOAD:
+            self._check_workload(provider, principal.subject)
+        else:
+            subject = self.person_subject(provider, principal.token_subject, principal.username, principal.email)
+            if subject != principal.subject:
+                raise rejection("identity_changed")
+            groups = self.groups(provider, principal.provisioned_as, groups)
+        for delegate in principal.delegates:
+            self._check_delegate(delegate)
+        return principal if groups == principal.groups else replace(principal, groups=groups)
+
+    def _check_delegate(self, delegate: Delegate) -> None:
+        if delegate.subject.startswith(f"{_WORKLOAD}:"):
+            self._check_workload(delegate.provider, delegate.subject)
+            return
+        person = self.directory.person(delegate.subject.removeprefix("user:"))
+        if person is not None and person.deactivated:
+            raise rejection("person_deactivated")
+
+    def _check_workload(self, provider: str, subject: str) -> None:
+        name = subject.removeprefix(f"{_WORKLOAD}:{provider}:")
+        if not self.directory.has_workload(provider, name):
+            raise rejection("unknown_workload", provider=provider)
