@@ -4,19 +4,26 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.login import GATEWAY_OPTION
+from gateway.cli.login import ACR_OPTION, GATEWAY_OPTION, MAX_AGE_OPTION
 from gateway.cli.output import CommandError, Format, FormatOption, print_json, print_text
 
 
-def token(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: FormatOption = Format.text) -> None:
+def token(
+    gateway: Annotated[str | None, GATEWAY_OPTION] = None,
+    acr: Annotated[list[str] | None, ACR_OPTION] = None,
+    max_age_s: Annotated[int | None, MAX_AGE_OPTION] = None,
+    output: FormatOption = Format.text,
+) -> None:
     """Print the current token, as in `curl -H "Authorization: Bearer $(portcullis token)"`.
 
-    It is PORTCULLIS_TOKEN where that is set; else the login's, renewed where it must and can be.
+    It is PORTCULLIS_TOKEN where that is set; else the login's, renewed where it must and can be. With --acr or
+    --max-age the person is asked to log in again where the login is weaker than that.
     """
+    from gateway.cli.assurance import Assurance
     from gateway.cli.caller import Caller
 
     caller = Caller()
-    current = caller.token(caller.gateway(gateway))
+    current = caller.token_of(caller.gateway(gateway), Assurance(tuple(acr or ()), max_age_s))
     if output is Format.json:
         print_json({"token": current})
     else:
@@ -74,8 +81,22 @@ def _print_decision(action: str, resource: str, answer: dict[str, Any]) -> None:
         print_text(f"through    {' -> '.join(answer['role_path'])}")
     if answer["roles_that_would_allow"]:
         print_text(f"would need {' or '.join(answer['roles_that_would_allow'])}")
+    stronger = _stronger_login(answer)
+    if stronger:
+        print_text(f"would need a stronger login: `portcullis login{stronger}`")
     policy = answer["policy"]
     print_text(f"policy     {policy['commit'] or 'no commit'} {policy['digest']}")
+
+
+def _stronger_login(answer: dict[str, Any]) -> str:
+    """Return, as options of `portcullis login`, what login would be allowed; empty where none would."""
+    from gateway.cli.assurance import Assurance
+
+    wanted = answer.get("stronger_login")
+    if not isinstance(wanted, dict):
+        return ""
+    acr_values, max_age = wanted.get("acr_values") or (), wanted.get("max_age")
+    return Assurance(tuple(str(value) for value in acr_values), max_age if isinstance(max_age, int) else None).options()
 
 
 _ANSWERS = {
@@ -86,11 +107,10 @@ _ANSWERS = {
 
 def _ask(gateway: str | None, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
     from gateway.cli.caller import Caller
-    from gateway.cli.gateway_client import ask
 
     caller = Caller()
     url = caller.gateway(gateway)
-    answer = ask(url, path, token=caller.token(url), params=params)
+    answer = caller.ask(url, path, params=params)
     if any(field not in answer for field in _ANSWERS[path]):
         raise CommandError(f"{url} answers in a way this version can't read: update portcullis")
     return answer

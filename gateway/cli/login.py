@@ -1,96 +1,123 @@
-"""`portcullis login` and `logout`: a browser login, kept for the other commands."""
+"""`portcullis login` and `logout`: a login at the gateway, kept for the other commands."""
 
-import secrets
-import webbrowser
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.output import CommandError, Format, FormatOption, print_error, print_json, print_text
 
 if TYPE_CHECKING:
-    from gateway.cli.oauth import LoginProvider
+    from gateway.cli.sign_in import Way
+    from gateway.cli.token_store import TokenStore
 
 GATEWAY_OPTION = typer.Option(
     "--gateway", metavar="URL", help="The gateway; by default PORTCULLIS_GATEWAY, else the last login's."
 )
+ACR_OPTION = typer.Option(
+    "--acr",
+    metavar="VALUE",
+    help="The authentication context (acr) that the login must have; repeated, any of them is enough.",
+)
+MAX_AGE_OPTION = typer.Option(
+    "--max-age", metavar="SECONDS", min=0, help="For how long the person may have been authenticated at most."
+)
 
 
 def login(
+    *,
     gateway: Annotated[str | None, GATEWAY_OPTION] = None,
     provider: Annotated[
-        str | None, typer.Option("--provider", metavar="NAME", help="Which identity provider, where there are several.")
+        str | None, typer.Option("--provider", metavar="NAME", help="Which identity provider, without being asked.")
     ] = None,
+    device: Annotated[
+        bool, typer.Option("--device", help="Log in on another device, as is done by itself where there is no browser.")
+    ] = False,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the address in a browser, or only print it.")
-    ] = True,
-    timeout_s: Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait for the browser.")] = 300,
+        bool | None,
+        typer.Option("--browser/--no-browser", help="Open the address in a browser here, or only print it."),
+    ] = None,
+    acr: Annotated[list[str] | None, ACR_OPTION] = None,
+    max_age_s: Annotated[int | None, MAX_AGE_OPTION] = None,
+    timeout_s: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout", min=1, help="Seconds to wait for the person: 300, or as long as a device's code is good."
+        ),
+    ] = None,
     output: FormatOption = Format.text,
 ) -> None:
-    """Log in with a browser and keep the token for this user alone.
+    """Log in at the gateway, and keep the tokens for this user alone.
 
     The address to open is printed on standard error.
     """
-    from gateway.cli.caller import Caller, moment
-    from gateway.cli.gateway_client import ask
-    from gateway.cli.http_client import http_client
-    from gateway.cli.oauth import CodeFlow, discover
-    from gateway.cli.redirect import LoopbackRedirect
+    from gateway.cli.assurance import Assurance, unverified_claims
+    from gateway.cli.caller import Caller, moment, require
+    from gateway.cli.sign_in import Wish, sign_in
 
+    wish = Wish(provider, _way(device, browser), Assurance(tuple(acr or ()), max_age_s), timeout_s)
     caller = Caller()
     url = caller.gateway(gateway)
-    chosen = _choose(_providers(ask(url, "/-/api/v1/login")), provider, url)
-    state = secrets.token_urlsafe(32)
-    with http_client() as http, LoopbackRedirect(state) as redirect:
-        flow = CodeFlow(http, chosen, discover(http, chosen.issuer), redirect.uri, state)
-        print_error(f"Open this address in a browser to log in:\n{flow.url}")
-        if browser and not webbrowser.open(flow.url):
-            print_error("No browser could be started: open the address by hand.")
-        answer = redirect.wait(timeout_s)
-        if answer is None:
-            raise CommandError(f"no browser came back within {timeout_s} s: run `portcullis login` again")
-        kept = flow.finish(answer, url)
-    caller.store.save(kept)
+    kept = sign_in(caller.store, url, wish)
+    claims = unverified_claims(kept.token)
+    subject, through = claims.get("sub"), claims.get("idp")
     if output is Format.json:
-        print_json({"gateway": url, "provider": chosen.name, "expires_at": kept.expires_at})
+        print_json({"gateway": url, "subject": subject, "provider": through, "expires_at": kept.expires_at})
     else:
-        print_text(f"Logged in at {url} through {chosen.name}; the token ends at {moment(kept.expires_at)}.")
+        print_text(
+            f"Logged in at {url}{_after(' as ', subject)}{_after(' through ', through)}; "
+            f"the token ends at {moment(kept.expires_at)}{' and is renewed' if kept.refresh_token else ''}."
+        )
+    if caller.has_token_of_its_own:
+        print_error("PORTCULLIS_TOKEN is set: every command shows that token in place of this login.")
+    require(wish.assurance, kept.token)
 
 
 def logout(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: FormatOption = Format.text) -> None:
-    """Forget the login at a gateway.
+    """End the login at the gateway, and forget it here.
 
-    A token that was already given out stays good until it expires.
+    Where the gateway can't be reached the login is forgotten here all the same.
     """
     from gateway.cli.caller import Caller
 
     caller = Caller()
     url = caller.gateway(gateway)
-    removed = caller.store.remove(url)
+    with caller.store.exclusive():
+        problem = _revoked(caller.store, url)
+        removed = caller.store.remove(url)
     if output is Format.json:
-        print_json({"gateway": url, "removed": removed})
+        print_json({"gateway": url, "removed": removed, "revoked": removed and problem is None})
     else:
         print_text(f"Logged out of {url}." if removed else f"There was no login at {url}.")
+    if removed and problem is not None:
+        print_error(f"The gateway was not told ({problem}): there the session lives until it ends by itself.")
 
 
-def _providers(document: dict[str, Any]) -> list["LoginProvider"]:
-    from pydantic import TypeAdapter, ValidationError
-
-    from gateway.cli.oauth import LoginProvider
+def _revoked(store: "TokenStore", gateway: str) -> str | None:
+    """End the login at the gateway; returns why that could not be done, None where it is done or there is no login."""
+    from gateway.cli.http_client import http_client
+    from gateway.cli.oauth import revoke
 
     try:
-        return TypeAdapter(list[LoginProvider]).validate_python(document.get("providers"))
-    except ValidationError as error:
-        raise CommandError("the gateway describes its providers in a way this version can't read: update it") from error
+        kept = store.load(gateway, exposed=True)
+        if kept is not None:
+            with http_client() as http:
+                revoke(http, kept)
+    except CommandError as error:
+        return str(error)
+    return None
 
 
-def _choose(providers: list["LoginProvider"], name: str | None, gateway: str) -> "LoginProvider":
-    names = ", ".join(provider.name for provider in providers)
-    if not providers:
-        raise CommandError(f"{gateway} has no provider that the command line can log in with: ask its operator")
-    if name is None and len(providers) > 1:
-        raise CommandError(f"choose a provider with --provider: {names}")
-    for provider in providers:
-        if name in (None, provider.name):
-            return provider
-    raise CommandError(f"{gateway} has no provider {name!r}: choose one of {names}")
+def _way(device: bool, browser: bool | None) -> "Way | None":
+    from gateway.cli.sign_in import Way
+
+    if device and browser:
+        raise CommandError("--device is for where there is no browser: leave out --browser")
+    if device:
+        return Way.device
+    if browser is None:
+        return None
+    return Way.browser if browser else Way.address
+
+
+def _after(words: str, text: object) -> str:
+    return f"{words}{text}" if isinstance(text, str) else ""

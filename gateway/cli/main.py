@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import access, audit, config, init, login, policy, serve
-from gateway.cli.output import CommandError, print_error
+from gateway.cli import access, audit, config, exchange, init, login, policy, serve, sessions
+from gateway.cli.output import CommandError, DeniedError, print_error
 
 app = typer.Typer(
     name="portcullis",
@@ -27,6 +27,9 @@ app.command("logout")(login.logout)
 app.command("token")(access.token)
 app.command("whoami")(access.whoami)
 app.command("can-i")(access.can_i)
+app.command("exchange")(exchange.exchange)
+app.command("sessions")(sessions.sessions)
+app.command("revoke")(sessions.revoke)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else 2
     except CommandError as error:
         print_error(f"portcullis: {error}")
-        return 2
+        return 1 if isinstance(error, DeniedError) else 2
     except Exception:
         # Python's own exit code would be 1, which says "denied" or "a finding" here.
         traceback.print_exc()

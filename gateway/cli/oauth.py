@@ -1,201 +1,196 @@
-"""The authorization code flow of a public native client: PKCE, state, nonce, issuer check, refresh.
+"""What a public native client says to the gateway's OAuth endpoints, and how it reads the answers.
 
-RFC 6749, 7636 (S256 only), 8252, 9207 and OpenID Connect Core. Authlib builds and reads the messages, httpx carries
-them: docs/decisions/0002-authlib-and-httpx.md says how the two meet.
+RFC 6749, 7009, 7636 (S256 only), 8252, 8693 and 9207. Authlib builds the authorization request, httpx carries the rest:
+docs/decisions/0002-authlib-and-httpx.md says why.
 """
 
 import hmac
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import httpx
-from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
 
-from gateway.cli.id_token import checked_id_token
+from gateway.cli.authorization_server import AuthorizationServer, discover
+from gateway.cli.gateway_client import UnreachableError
 from gateway.cli.output import CommandError
 from gateway.cli.token_store import Login
-from gateway.loopback import is_confidential
+
+CLIENT_ID = "portcullis-cli"
+_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
+_JWT = "urn:ietf:params:oauth:token-type:jwt"
+
+
+class RefusedError(CommandError):
+    """The gateway refused; `code` is the OAuth error code (RFC 6749 section 5.2), `reason` its words."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"the gateway gave no token ({reason}): run `portcullis login` again")
+        self.code = code
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
-class LoginProvider:
-    """A provider as the gateway describes it. `token` says which token the gateway wants: access_token or id_token."""
+class Tokens:
+    """What a token endpoint gave; `expires_at` is seconds since the Unix epoch by this machine's clock."""
 
-    name: str
-    issuer: str
-    client_id: str
-    scopes: tuple[str, ...]
-    token: Literal["access_token", "id_token"]
+    access_token: str
+    expires_at: int | None
+    refresh_token: str | None
 
-
-@dataclass(frozen=True, slots=True)
-class ProviderMetadata:
-    """What a provider says about itself (OpenID Connect Discovery)."""
-
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    algorithms: tuple[str, ...]
-    sends_issuer: bool
-
-
-def discover(http: httpx.Client, issuer: str) -> ProviderMetadata:
-    """Fetch a provider's metadata; raises CommandError where it can't be had or is not that issuer's own."""
-    document = _get(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-    if document.get("issuer") != issuer:
-        raise CommandError(f"the provider at {issuer} calls itself {document.get('issuer')!r}: not used")
-    urls = {name: document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
-    for name, url in urls.items():
-        if not isinstance(url, str) or not is_confidential(url):
-            raise CommandError(f"the provider at {issuer} names no https {name}: not used")
-    algorithms = document.get("id_token_signing_alg_values_supported")
-    return ProviderMetadata(
-        issuer=issuer,
-        authorization_endpoint=str(urls["authorization_endpoint"]),
-        token_endpoint=str(urls["token_endpoint"]),
-        jwks_uri=str(urls["jwks_uri"]),
-        algorithms=tuple(str(name) for name in algorithms) if isinstance(algorithms, list) else ("RS256",),
-        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
-    )
+    def login(self, gateway: str, server: AuthorizationServer) -> Login:
+        """Return these tokens as the login at a gateway."""
+        return Login(gateway, server.issuer, self.access_token, self.expires_at, self.refresh_token)
 
 
 class CodeFlow:
     """One login: `url` is where the browser goes, `finish` turns what it came back with into tokens.
 
-    `state` is unguessable and used once.
+    `state` is unguessable and used once. `parameters` are further ones of the authorization request.
     """
 
     def __init__(
-        self, http: httpx.Client, provider: LoginProvider, metadata: ProviderMetadata, redirect_uri: str, state: str
+        self,
+        http: httpx.Client,
+        server: AuthorizationServer,
+        redirect_uri: str,
+        state: str,
+        parameters: Mapping[str, str],
     ) -> None:
         self._http = http
-        self._provider = provider
-        self._metadata = metadata
-        self._verifier = secrets.token_urlsafe(64)
-        self._nonce = secrets.token_urlsafe(32)
+        self._server = server
+        self._redirect_uri = redirect_uri
         self._state = state
-        self._client = OAuth2Client(
-            http,
-            client_id=provider.client_id,
-            redirect_uri=redirect_uri,
-            scope=" ".join(provider.scopes),
-            code_challenge_method="S256",
-        )
-        url, _ = self._client.create_authorization_url(
-            metadata.authorization_endpoint, state=self._state, code_verifier=self._verifier, nonce=self._nonce
+        self._verifier = secrets.token_urlsafe(64)
+        client = OAuth2Client(http, client_id=CLIENT_ID, redirect_uri=redirect_uri, code_challenge_method="S256")
+        url, _ = client.create_authorization_url(
+            server.authorization_endpoint, state=state, code_verifier=self._verifier, **parameters
         )
         self.url = str(url)
 
-    def finish(self, answer: Mapping[str, str], gateway: str) -> Login:
-        """Return the login that the authorization response `answer` leads to; raises CommandError."""
-        issuer = self._metadata.issuer
+    def finish(self, answer: Mapping[str, str]) -> Tokens:
+        """Return the tokens that the authorization response `answer` leads to; raises CommandError."""
         if not hmac.compare_digest(answer.get("state", "").encode(), self._state.encode()):
             raise CommandError("the answer belongs to another login: run `portcullis login` again")
-        sent_issuer = answer.get("iss")
-        if (sent_issuer is not None and sent_issuer != issuer) or (sent_issuer is None and self._metadata.sends_issuer):
-            raise CommandError(f"the answer does not come from {issuer}: the login was stopped (RFC 9207)")
+        if answer.get("iss") != self._server.issuer:
+            raise CommandError(f"the answer does not come from {self._server.issuer}: the login was stopped (RFC 9207)")
         if "error" in answer:
-            reason = answer.get("error_description") or answer["error"]
-            raise CommandError(f"the provider {self._provider.name} refused the login: {reason}")
+            raise CommandError(f"the login was refused: {answer.get('error_description') or answer['error']}")
         if not answer.get("code"):
-            raise CommandError(f"the provider {self._provider.name} sent no code: run `portcullis login` again")
-        tokens = _token_request(
-            self._client,
-            self._metadata.token_endpoint,
-            issuer,
-            grant_type="authorization_code",
-            code=answer["code"],
-            code_verifier=self._verifier,
-            client_id=self._provider.client_id,
+            raise CommandError("the gateway sent no code: run `portcullis login` again")
+        return request_tokens(
+            self._http,
+            self._server,
+            {
+                "grant_type": "authorization_code",
+                "client_id": CLIENT_ID,
+                "code": answer["code"],
+                "code_verifier": self._verifier,
+                "redirect_uri": self._redirect_uri,
+            },
         )
-        claims = _id_claims(self._http, self._metadata, self._provider.client_id, tokens, self._nonce)
-        return _login(gateway, self._provider, tokens, claims, refresh_token=None)
 
 
 def renewed(http: httpx.Client, login: Login) -> Login:
-    """Return the login with a new token, got with its refresh token; raises CommandError."""
-    metadata = discover(http, login.issuer)
-    client = OAuth2Client(http, client_id=login.client_id)
-    tokens = _token_request(
-        client,
-        metadata.token_endpoint,
-        login.issuer,
-        grant_type="refresh_token",
-        refresh_token=login.refresh_token,
-        client_id=login.client_id,
-    )
-    claims = _id_claims(http, metadata, login.client_id, tokens, None)
-    if claims and login.token_subject and claims["sub"] != login.token_subject:
-        raise CommandError(f"{login.issuer} renewed the login for somebody else: run `portcullis login` again")
-    provider = LoginProvider(login.provider, login.issuer, login.client_id, login.scopes, login.token_kind)
-    return _login(login.gateway, provider, tokens, claims, refresh_token=login.refresh_token)
+    """Return the login with new tokens, got with its refresh token, which is used up by it.
+
+    Raises UnreachableError where the gateway can't say now, RefusedError where the login is over.
+    """
+    server = discover(login.gateway)
+    if server.issuer != login.issuer or login.refresh_token is None:
+        raise CommandError(f"the login at {login.gateway} is of another version: run `portcullis login` again")
+    fields = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": login.refresh_token}
+    return request_tokens(http, server, fields).login(login.gateway, server)
 
 
-def _token_request(client: OAuth2Client, endpoint: str, issuer: str, **parameters: str | None) -> Mapping[str, Any]:
-    try:
-        # A public client names itself in the body (RFC 6749 section 4.1.3) and has nothing to authenticate with.
-        answer: Mapping[str, Any] = client.fetch_token(endpoint, auth=httpx.Auth(), **parameters)
-    except OAuth2Error as error:
-        raise CommandError(f"{issuer} gave no token ({error}): run `portcullis login` again") from error
-    except (httpx.HTTPError, ValueError) as error:
-        raise CommandError(f"{issuer} gave no token: {error}") from error
-    return answer
-
-
-def _id_claims(
-    http: httpx.Client, metadata: ProviderMetadata, client_id: str, tokens: Mapping[str, Any], nonce: str | None
-) -> Mapping[str, Any]:
-    if not isinstance(tokens.get("id_token"), str):
-        return {}
-    return checked_id_token(
-        tokens["id_token"],
-        keys=_get(http, metadata.jwks_uri),
-        algorithms=list(metadata.algorithms),
-        issuer=metadata.issuer,
-        client_id=client_id,
-        nonce=nonce,
-        access_token=tokens.get("access_token"),
-    )
-
-
-def _login(
-    gateway: str,
-    provider: LoginProvider,
-    tokens: Mapping[str, Any],
-    claims: Mapping[str, Any],
+def exchanged(
+    http: httpx.Client,
+    server: AuthorizationServer,
     *,
-    refresh_token: str | None,
-) -> Login:
-    token = tokens.get(provider.token)
-    if not isinstance(token, str) or not token:
-        raise CommandError(f"{provider.issuer} gave no {provider.token}, which the gateway needs: tell its operator")
-    uses_id_token = provider.token == "id_token"  # noqa: S105
-    expires_at = claims.get("exp") if uses_id_token else tokens.get("expires_at")
-    return Login(
-        gateway=gateway,
-        provider=provider.name,
-        issuer=provider.issuer,
-        client_id=provider.client_id,
-        scopes=provider.scopes,
-        token_kind=provider.token,
-        token=token,
-        token_subject=str(claims["sub"]) if claims else None,
-        expires_at=int(expires_at) if isinstance(expires_at, int | float) else None,
-        refresh_token=tokens.get("refresh_token") or refresh_token,
+    subject_token: str,
+    actor_token: str | None,
+    backends: Sequence[str],
+    actions: Sequence[str],
+) -> Tokens:
+    """Return a token for less than `subject_token` is good for (RFC 8693), in the hands of `actor_token`'s owner.
+
+    Backends are named by their address at the gateway (`resource`), action patterns by scope values.
+    """
+    fields: dict[str, str | Sequence[str]] = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": subject_token,
+        "subject_token_type": _token_type(subject_token),
+        "requested_token_type": _ACCESS_TOKEN,
+    }
+    if actor_token is not None:
+        fields |= {"actor_token": actor_token, "actor_token_type": _token_type(actor_token)}
+    if backends:
+        fields["resource"] = [f"{server.issuer}/{backend}" for backend in backends]
+    if actions:
+        fields["scope"] = " ".join(f"action:{action}" for action in actions)
+    return request_tokens(http, server, fields)
+
+
+def revoke(http: httpx.Client, login: Login) -> None:
+    """End the login at its gateway, all of its tokens included (RFC 7009); raises CommandError where that failed."""
+    server = discover(login.gateway)
+    token, hint = login.token, "access_token"
+    if login.refresh_token is not None:
+        token, hint = login.refresh_token, "refresh_token"
+    fields = {"client_id": CLIENT_ID, "token": token, "token_type_hint": hint}
+    response = post(http, server.revocation_endpoint, fields)
+    if response.status_code != 200:
+        raise CommandError(f"the gateway answered {response.status_code} to the revocation")
+
+
+def request_tokens(
+    http: httpx.Client, server: AuthorizationServer, fields: Mapping[str, str | Sequence[str]]
+) -> Tokens:
+    """Ask the token endpoint; raises UnreachableError, RefusedError, or CommandError for what is no token answer."""
+    asked_at = time.time()
+    response = post(http, server.token_endpoint, fields)
+    answer = json_object(response)
+    if isinstance(answer.get("error"), str):
+        raise RefusedError(answer["error"], str(answer.get("error_description") or answer["error"]))
+    token, life_s, refresh_token = answer.get("access_token"), answer.get("expires_in"), answer.get("refresh_token")
+    if response.status_code != 200 or not isinstance(token, str) or not token:
+        raise CommandError(
+            f"the gateway gave no token: {answer.get('detail') or f'it answered {response.status_code}'}"
+        )
+    if str(answer.get("token_type")).lower() != "bearer":
+        raise CommandError(f"the gateway gave a token of the type {answer.get('token_type')!r}: update portcullis")
+    return Tokens(
+        access_token=token,
+        expires_at=int(asked_at + life_s) if isinstance(life_s, int | float) else None,
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
     )
 
 
-def _get(http: httpx.Client, url: str) -> dict[str, Any]:
+def post(http: httpx.Client, endpoint: str, fields: Mapping[str, str | Sequence[str]]) -> httpx.Response:
+    """Send a form to one of the gateway's endpoints; raises UnreachableError where it has no answer now.
+
+    A public client authenticates with nothing: it names itself by `client_id` (RFC 6749 section 2.3.1).
+    """
     try:
-        response = http.get(url, headers={"Accept": "application/json"})
-        response.raise_for_status()
+        response = http.post(endpoint, data=dict(fields), headers={"Accept": "application/json"})
+    except httpx.HTTPError as error:
+        raise UnreachableError(f"{endpoint} can't be reached: {error}") from error
+    if response.status_code == 429 or response.status_code >= 500:
+        raise UnreachableError(f"{endpoint} can't answer now ({response.status_code}): try again later")
+    return response
+
+
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object in an answer, an empty one where it holds none."""
+    try:
         document = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise CommandError(f"{url} can't be read: {error}") from error
-    if not isinstance(document, dict):
-        raise CommandError(f"{url} does not hold a JSON object")
-    return document
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _token_type(token: str) -> str:
+    return _JWT if token.count(".") == 2 else _ACCESS_TOKEN

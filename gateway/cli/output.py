@@ -26,6 +26,10 @@ class CommandError(Exception):
     """Wrong use or unreadable input; the text says what was wrong and what to do. Ends the command with exit code 2."""
 
 
+class DeniedError(CommandError):
+    """What was asked for is denied; the text says why and what would help. Ends the command with exit code 1."""
+
+
 class Located(Protocol):
     """Anything that says what is wrong in which line of which file."""
 

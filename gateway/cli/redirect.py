@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
-_DONE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Portcullis</title>
-<p>The browser's part is done. Go back to the terminal; this page can be closed.</p></html>
+_PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Portcullis</title>
+<p>%s Go back to the terminal; this page can be closed.</p></html>
 """
+_DONE = _PAGE % b"The browser's part is done."
+_REFUSED = _PAGE % b"The login was refused."
 
 
 class LoopbackRedirect:
@@ -33,7 +35,7 @@ class LoopbackRedirect:
                 # RFC 6749 section 3.1: no parameter more than once.
                 good = parts.path == "/callback" and all(len(values) == 1 for values in fields.values())
                 good = good and hmac.compare_digest(answer.get("state", "").encode(), state.encode())
-                body = _DONE if good else b"Not part of a login.\n"
+                body = (_REFUSED if "error" in answer else _DONE) if good else b"Not part of a login.\n"
                 self.send_response(200 if good else 404)
                 self.send_header("Content-Type", "text/html; charset=utf-8" if good else "text/plain")
                 self.send_header("Content-Length", str(len(body)))

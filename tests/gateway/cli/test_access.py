@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.gateway_client import gateway_url
 from gateway.cli.token_store import TokenStore
 from tests.gateway.cli.conftest import Run
 from tests.gateway.cli.fake_gateway import FakeGateway
@@ -51,12 +52,6 @@ def test_a_real_gateway_says_who_and_what(front: Front, run: Run, monkeypatch: p
     assert (unknown.code, "begins with no backend's name" in unknown.err) == (2, True)
 
 
-def test_a_real_gateway_describes_its_providers(front: Front, run: Run) -> None:
-    """Its provider has no client for the command line, so it is either left out or refused with its name."""
-    done = run("login", "--gateway", front.gateway.url)
-    assert (done.code, "no provider that the command line can log in with" in done.err) == (2, True)
-
-
 def test_a_real_gateway_refuses_a_bad_token(front: Front, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTCULLIS_TOKEN", "not-a-token")
     done = run("whoami", "--gateway", front.gateway.url)
@@ -67,7 +62,7 @@ def test_a_real_gateway_refuses_a_bad_token(front: Front, run: Run, monkeypatch:
 
 
 def test_the_token_is_the_environments_else_the_logins(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    TokenStore(home / "portcullis").save(replace(LOGIN, expires_at=None))
+    TokenStore(home / "portcullis").add(replace(LOGIN, expires_at=None))
     assert run("token").out == "a-token\n"
     assert run("token", "--format", "json").json == {"token": "a-token"}
     monkeypatch.setenv("PORTCULLIS_TOKEN", "another")
@@ -82,7 +77,7 @@ def test_the_gateway_is_the_options_else_the_environments_else_the_last(
     assert run("whoami").code == 2
     monkeypatch.delenv("PORTCULLIS_GATEWAY")
     assert "no gateway is known" in run("whoami").err
-    TokenStore(home / "portcullis").save(replace(LOGIN, gateway=signed_in.url))
+    TokenStore(home / "portcullis").add(replace(LOGIN, gateway=signed_in.url))
     assert run("whoami").code == 0
     monkeypatch.delenv("PORTCULLIS_TOKEN")
     done = run("whoami", "--gateway", "http://127.0.0.1:1")
@@ -160,15 +155,15 @@ def test_a_proxy_never_sees_what_goes_to_this_machine(
         assert run("whoami").code == 0
         monkeypatch.delenv("PORTCULLIS_TOKEN")
         kept = replace(LOGIN, gateway=signed_in.url, issuer=signed_in.url, expires_at=0, refresh_token="secret")
-        TokenStore(home / "portcullis").save(kept)
+        TokenStore(home / "portcullis").add(kept)
         assert run("token").code == 2
-        described = {"name": "corp", "issuer": signed_in.url, "client_id": "x", "scopes": [], "token": "access_token"}
-        signed_in.answers["/-/api/v1/login"] = 200, {"providers": [described]}
-        assert run("login").code == 2
+        signed_in.answers["/-/oauth/device_authorization"] = 400, {"error": "invalid_request"}
+        assert run("login", "--device").code == 2
         assert proxy.asked == []
     asked = [path for path, _, _ in signed_in.asked]
-    discovery = "/.well-known/openid-configuration"
-    assert asked == ["/-/api/v1/whoami", discovery, "/-/api/v1/login", discovery]
+    metadata = "/.well-known/oauth-authorization-server"
+    asked_of_the_login = [metadata, "/-/oauth/token", metadata, "/-/oauth/device_authorization"]
+    assert asked == ["/-/api/v1/whoami", *asked_of_the_login]
 
 
 def test_a_gateway_that_is_not_there_is_told(run: Run, signed_in: FakeGateway) -> None:
@@ -184,11 +179,43 @@ def test_a_gateway_that_is_not_there_is_told(run: Run, signed_in: FakeGateway) -
         ("gateway.example.com", "is no gateway URL"),
         ("https://gateway.example.com/path", "is no gateway URL"),
         ("ftp://gateway.example.com", "is no gateway URL"),
+        ("https://gateway.example.com:port", "is no gateway URL"),
+        ("https://alice@gateway.example.com", "is no gateway URL"),
+        ("https://gateway.example.com/#x", "is no gateway URL"),
+        ("https://gateway.example.com\n.evil.example.com", "is no gateway URL"),
+        ("https://[::1", "is no gateway URL"),
         ("http://gateway.example.com", "would carry your token in the clear"),
     ],
 )
 def test_a_url_that_is_none_or_not_safe_is_refused(run: Run, signed_in: FakeGateway, url: str, message: str) -> None:
     assert message in run("whoami", "--gateway", url).err
+
+
+@pytest.mark.parametrize(
+    ("url", "spelling"),
+    [
+        ("https://Gateway.Example.COM:443/", "https://gateway.example.com"),
+        ("HTTPS://gateway.example.com:8443", "https://gateway.example.com:8443"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+    ],
+)
+def test_a_gateway_has_one_spelling(url: str, spelling: str) -> None:
+    """A login is found again however its gateway's URL was typed."""
+    assert gateway_url(url) == spelling
+
+
+def test_a_denial_of_the_gateways_own_api_is_a_finding(run: Run, signed_in: FakeGateway) -> None:
+    signed_in.answers["/-/api/v1/sessions"] = 403, {"code": "denied", "detail": "no rule allows it"}
+    done = run("sessions", "--person", "user:bob")
+    assert (done.code, "403 denied (no rule allows it)" in done.err) == (1, True)
+
+
+def test_a_wrong_setting_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTCULLIS_TOKEN_STORE", "cloud")
+    done = run("whoami", "--gateway", "https://gateway.example.com")
+    assert (done.code, "PORTCULLIS_TOKEN_STORE is not one of auto, keyring and file" in done.err) == (2, True)
+    assert "Traceback" not in done.err
 
 
 def test_what_a_gateway_sends_can_not_move_the_terminal(run: Run, signed_in: FakeGateway) -> None:

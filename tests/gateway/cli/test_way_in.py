@@ -4,8 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.gateway.cli.conftest import Run
-from tests.gateway.cli.test_login import BROWSER
+from tests.gateway.cli.conftest import BROWSER, Run
 from tests.parts.gateway import PORTCULLIS, GatewayProcess, make_site
 from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, OidcProvider
 
