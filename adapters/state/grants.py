@@ -54,6 +54,7 @@ class SqlGrants(SqlPart):
         subject: str | None = None,
         account: tuple[str, str] | None = None,
         provider_session: tuple[str, str] | None = None,
+        provisioned: tuple[str, str] | None = None,
         created_until: int | None = None,
     ) -> tuple[str, ...]:
         """See `GrantStore.end_grants`; raises ValueError where no grant is named."""
@@ -66,6 +67,8 @@ class SqlGrants(SqlPart):
             terms += [grants.c.provider == account[0], grants.c.token_subject == account[1]]
         if provider_session is not None:
             terms += [grants.c.provider == provider_session[0], grants.c.provider_session == provider_session[1]]
+        if provisioned is not None:
+            terms += [grants.c.provider == provisioned[0], grants.c.provisioned_as == provisioned[1]]
         if not terms:
             raise ValueError("name the grants to end: otherwise all would be")
         if created_until is not None:
