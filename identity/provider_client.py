@@ -62,8 +62,11 @@ def provider_client(settings: ProviderSettings, transport: httpx.AsyncBaseTransp
     OSError (ssl.SSLError is one) where `ca_file` holds no certificates.
     """
     context = ssl.create_default_context(cafile=settings.ca_file)
-    # A private CA usually stands behind the proxy's own certificate too.
-    proxy = httpx.Proxy(settings.proxy_url, ssl_context=context) if settings.proxy_url is not None else None
+    proxy = None
+    if settings.proxy_url is not None:
+        # A private CA usually stands behind a proxy's own certificate too.
+        own_tls = context if settings.proxy_url.startswith("https:") else None
+        proxy = httpx.Proxy(settings.proxy_url, ssl_context=own_tls)
     return httpx.AsyncClient(
         verify=context,
         proxy=proxy,
