@@ -40,11 +40,17 @@ class KeyFinder(Protocol):
         ...
 
 
-class KeySource(Protocol):
-    """Knows the configured providers."""
+class KnownProvider(Protocol):
+    """One configured provider; `identity.verification.Provider` is one."""
 
-    def provider_keys(self, issuer: str) -> tuple[ProviderSettings, KeyFinder] | None:
-        """Return a provider's settings and keys, None where no provider has that issuer."""
+    @property
+    def settings(self) -> ProviderSettings:
+        """Its configuration."""
+        ...
+
+    @property
+    def keys(self) -> KeyFinder:
+        """Its keys."""
         ...
 
 
@@ -78,14 +84,14 @@ class ProviderLogout:
 
 
 class LogoutTokens:
-    """Verifies logout tokens. Belongs to one event loop.
+    """Verifies logout tokens. Belongs to one event loop. `provider_of` returns the provider that has an issuer.
 
     A token counts once (`jti`). That is remembered in this process alone, for as long as the token would be accepted:
     at another replica a second use ends nothing but logins of the leeway after the first.
     """
 
-    def __init__(self, source: KeySource, clock: Callable[[], float]) -> None:
-        self._source = source
+    def __init__(self, provider_of: Callable[[str], KnownProvider | None], clock: Callable[[], float]) -> None:
+        self._provider_of = provider_of
         self._clock = clock
         self._used: dict[tuple[str, str], float] = {}
 
@@ -96,14 +102,13 @@ class LogoutTokens:
         """
         jws = parse_compact_jws(token)
         issuer = jws.unverified_claims.get("iss")
-        found = self._source.provider_keys(issuer) if isinstance(issuer, str) else None
-        if found is None:
+        provider = self._provider_of(issuer) if isinstance(issuer, str) else None
+        if provider is None:
             raise rejection("unknown_issuer")
-        settings, keys = found
-        logout = _read(jws, settings, self._clock())
+        logout = _read(jws, provider.settings, self._clock())
         if self._used.get((logout.issuer, logout.token_id), 0.0) > self._clock():
             raise InvalidCredentialError("logout_token_used", "this logout token has been used before")
-        key = await keys.find(jws.key_id, jws.algorithm)
+        key = await provider.keys.find(jws.key_id, jws.algorithm)
         if not key.verify(jws.signing_input, jws.signature):
             raise rejection("bad_signature")
         return logout

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from identity.accounts import is_safe_name
+from identity.claims import printable_text
+from identity.rejections import rejection
 from identity.scim_settings import ScimSettings
+from identity.strict_json import JsonObject
 
 KeyAttribute = Literal["externalId", "userName", "id"]
 
@@ -57,8 +60,8 @@ class _Feed:
 class ProvisioningView:
     """Every pushed account, by the provider's name and the account's key. Belongs to one event loop.
 
-    `feeds` are the providers that push accounts. The key is the value of the token's claim `scim.claim`, which is
-    `Principal.provisioned_as`.
+    `feeds` are the providers that push accounts. The key is what `pushed_as` makes of a token's claim `scim.claim`, and
+    is kept as `Principal.provisioned_as`.
     """
 
     def __init__(self, feeds: Mapping[str, ScimSettings] | None = None) -> None:
@@ -88,9 +91,7 @@ class ProvisioningView:
     def find(self, provider: str, key: str) -> Account | None:
         """Return an account, None where the provider has never pushed one of that key."""
         feed = self._feeds.get(provider)
-        if feed is None:
-            return None
-        return feed.accounts.get(account_key(feed.settings.attribute, key))
+        return feed.accounts.get(key) if feed is not None else None
 
     def position(self, provider: str) -> int:
         """Return up to where the provider's accounts are known; raises KeyError."""
@@ -102,6 +103,11 @@ class ProvisioningView:
         if changes.position > feed.position:
             feed.accounts.update(changes.accounts)
             feed.position = changes.position
+
+    def replace(self, provider: str, changes: AccountChanges) -> None:
+        """Put in force what was read from position 0 on, and forget all else: the store may be another one."""
+        feed = self._feeds[provider]
+        feed.accounts, feed.position = dict(changes.accounts), changes.position
 
 
 NO_PROVISIONING = ProvisioningView()
@@ -118,6 +124,19 @@ def fold(text: str) -> str:
 def account_key(attribute: KeyAttribute, value: str) -> str:
     """Return the key of an account: `userName` is compared without case, the others exactly (RFC 7643, section 2.2)."""
     return fold(value) if attribute == "userName" else value
+
+
+def pushed_as(claims: JsonObject, settings: ScimSettings) -> str:
+    """Return the key of the account that a token is of.
+
+    Raises InvalidCredentialError where the token does not say: nobody could tell then whether it was deactivated.
+    """
+    if claims.get(settings.claim) is None:
+        raise rejection("missing_claim", claim=settings.claim)
+    text = printable_text(claims, settings.claim)
+    if text is None:
+        raise rejection("malformed_claim", claim=settings.claim)
+    return account_key(settings.attribute, text)
 
 
 def pushed_groups(provider: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from identity.issuer.own_claims import principal_of
 from identity.principal import Principal
 from identity.provider_keys import ProviderKeys
 from identity.provider_settings import ProviderSettings
+from identity.provisioning import pushed_as
 from identity.rejections import rejection
 from identity.resolution import Resolver
 from identity.signatures import VerificationKey
@@ -261,7 +262,7 @@ class Verifier:
             name, email = username(claims, settings), linkable_email(claims, settings)
             own = self._resolver.person_subject(settings.name, token_subject, name, email)
             if settings.scim is not None:
-                provisioned_as = printable_text(claims, settings.scim.claim)
+                provisioned_as = pushed_as(claims, settings.scim)
             groups = self._resolver.groups(settings.name, provisioned_as, groups)
         verification.principal = Principal(
             subject=own,
