@@ -37,7 +37,7 @@ UNUSED_S: Final = 900
 _PURPOSE: Final = "provider_refresh_token"
 # The prefix tells what it is to whoever finds one: a person, or a scanner for leaked secrets.
 _REFRESH_TOKEN = re.compile(r"prt_[A-Za-z0-9_-]{43}")
-_DEPROVISIONED: Final = frozenset(("person_deactivated", "account_deactivated", "account_not_provisioned"))
+_DEPROVISIONED: Final = frozenset(("person_deactivated", "account_deprovisioned", "not_provisioned"))
 _OVER: Final = "the session is over: log in again"
 
 _log = logging.getLogger(__name__)
@@ -169,6 +169,20 @@ class Sessions:
         """Use a refresh token up and return its grant, None where there is none: for its revocation (RFC 7009)."""
         claimed = await self._claimed(refresh_token)
         return await asyncio.to_thread(self._grants.grant, claimed.grant_id) if claimed is not None else None
+
+    async def take_provider_token(self, grant: Grant) -> str | None:
+        """Take the provider's refresh token out of a grant, for another that the same login is to have.
+
+        A provider that renews its refresh tokens takes two sessions with one for a theft. None where there is none.
+        """
+        if grant.sealed_refresh_token is None:
+            return None
+        try:
+            token = self._opened(grant)
+        except SealError:
+            return None
+        await asyncio.to_thread(self._grants.update_grant, replace(grant, sealed_refresh_token=None))
+        return token
 
     async def end(self, grant_id: str, reason: EndReason) -> None:
         """End a session with all of its tokens, here at once and elsewhere as soon as it is read there."""
