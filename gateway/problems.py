@@ -28,6 +28,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "unclassified": ProblemKind(403, "The gateway can't tell what this request would do"),
     "unknown_backend": ProblemKind(404, "There is no such backend"),
     "not_found": ProblemKind(404, "There is nothing here"),
+    "identity_state_missing": ProblemKind(404, "This gateway keeps no sessions and issues no tokens"),
     "method_not_allowed": ProblemKind(405, "The method is not served"),
     "body_too_large": ProblemKind(413, "The body is too large to be classified"),
     "headers_too_large": ProblemKind(431, "The request's headers are too large"),

@@ -7,6 +7,7 @@ import httpx
 
 from audit.checkpoint import open_checkpoint
 from audit.note import Verifier
+from identity.dpop import PROOF_ALGORITHMS
 from tests.parts.front import Front
 from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
 
@@ -49,7 +50,15 @@ def test_clients_find_out_where_to_log_in(front: Front) -> None:
         "resource": "https://gateway.example.com",
         "authorization_servers": [front.issuer.url],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS),
     }
+    assert httpx.get(f"{front.gateway.url}/.well-known/oauth-protected-resource").json() == resource
+
+
+def test_a_gateway_without_identity_state_says_that_it_issues_no_tokens(front: Front) -> None:
+    for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
+        response = httpx.get(f"{front.gateway.url}{path}")
+        assert (response.status_code, response.json()["code"]) == (404, "identity_state_missing")
 
 
 def test_people_log_in_from_the_command_line_where_there_is_a_client(tmp_path: Path) -> None:
