@@ -33,6 +33,7 @@ from gateway.backends import Backend
 from gateway.counters import Counters
 from gateway.forwarding import Forwarder
 from gateway.judgement import Judge
+from gateway.open_exchanges import OpenExchanges
 from gateway.pipeline import Pipeline
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.request import Revision
@@ -41,6 +42,7 @@ from gateway.possession import Possession
 from gateway.proxy import Proxy
 from gateway.server import ExactProtocol
 from gateway.settings import Settings
+from gateway.standing import problem_now
 from gateway.tls import server_context
 from identity.dpop import ProofVerifier
 from identity.federation import Federation
@@ -95,7 +97,12 @@ class Parts:
     federation: Federation
     policy: PolicySource
     backends: Mapping[str, Backend]
+    open_exchanges: OpenExchanges
     instance: str
+
+    def cut_what_is_over(self) -> None:
+        """End every forwarded request whose caller may no longer do it, by identities and policy as they are now."""
+        self.open_exchanges.cut(lambda exchange: problem_now(exchange, self.federation, self.policy.engine))
 
 
 def build(settings: Settings) -> Proxy:
@@ -121,7 +128,8 @@ def build(settings: Settings) -> Proxy:
     sealer = Sealer.load(state.secret_file) if state is not None else Sealer(os.urandom(SECRET_BYTES))
     proofs = ProofVerifier(ProofNonces(sealer), nonce_required=settings.identity.dpop_nonce)
     judge = Judge(backends, federation, lambda: policy.engine, Possession(proofs, settings.public_url))
-    forwarder = Forwarder(audit, counters, settings.public_url)
+    open_exchanges = OpenExchanges()
+    forwarder = Forwarder(audit, counters, settings.public_url, open_exchanges)
     pipeline = Pipeline(judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance)
     services = Services(
         backends=backends,
@@ -135,7 +143,7 @@ def build(settings: Settings) -> Proxy:
         instance=instance,
         checkpoint=reader.last_checkpoint,
     )
-    parts = Parts(audit, federation, policy, backends, instance)
+    parts = Parts(audit, federation, policy, backends, open_exchanges, instance)
     control = control_application(services, lambda app: _running(app, parts))
     return Proxy(pipeline, control, settings.public_url)
 
@@ -167,6 +175,7 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:
     parts.federation.use_directory(engine.directory)
+    parts.cut_what_is_over()
     _record_policy(parts, engine)
 
 

@@ -25,11 +25,9 @@ _BODILESS = frozenset((204, 304))
 class Forwarder:
     """Carries one exchange to its backend and back."""
 
-    def __init__(
-        self, audit: AuditLog, counters: Counters, public_url: str, open_exchanges: OpenExchanges | None = None
-    ) -> None:
+    def __init__(self, audit: AuditLog, counters: Counters, public_url: str, open_exchanges: OpenExchanges) -> None:
         self._audit = audit
-        self._open = open_exchanges if open_exchanges is not None else OpenExchanges()
+        self._open = open_exchanges
         self._counters = counters
         self._public_url = public_url
 

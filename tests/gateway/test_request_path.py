@@ -258,10 +258,10 @@ def test_a_stream_reaches_the_client_piece_by_piece(front: Front) -> None:
     front.script = script
     with RawClient(front.gateway.port) as client:
         client.send(front.request("/raw/open/x"))
-        head = client._until(b"5\r\nfirst\r\n")
+        head = client.read_until(b"5\r\nfirst\r\n")
         assert b"transfer-encoding: chunked" in head
         go_on.set()
-        assert client._until(b"0\r\n\r\n") == b"6\r\nsecond\r\n0\r\n\r\n"
+        assert client.read_until(b"0\r\n\r\n") == b"6\r\nsecond\r\n0\r\n\r\n"
 
 
 def test_when_the_client_goes_its_backend_request_is_cancelled_and_the_outcome_says_so(front: Front) -> None:

@@ -55,7 +55,7 @@ class RawClient:
 
         Raises ConnectionError where the server closes before.
         """
-        head = self._until(b"\r\n\r\n")
+        head = self.read_until(b"\r\n\r\n")
         lines = head[:-4].split(b"\r\n")
         _, status, *reason = lines[0].split(b" ", 2)
         headers = tuple((name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines[1:]))
@@ -103,7 +103,7 @@ class RawClient:
     def _chunked(self) -> tuple[bytes, bytes]:
         raw = body = b""
         while True:
-            line = self._until(b"\r\n")
+            line = self.read_until(b"\r\n")
             size = int(line.partition(b";")[0], 16)
             if size == 0:
                 break
@@ -111,11 +111,12 @@ class RawClient:
             raw += line + data
             body += data[:-2]
         raw += line
-        while (line := self._until(b"\r\n")) != b"\r\n":
+        while (line := self.read_until(b"\r\n")) != b"\r\n":
             raw += line
         return raw + line, body
 
-    def _until(self, end: bytes) -> bytes:
+    def read_until(self, end: bytes) -> bytes:
+        """Read up to and with `end`; raises ConnectionError where the server closes before."""
         while end not in self._unread:
             self._fill()
         data, separator, self._unread = self._unread.partition(end)
