@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import access, audit, config, exchange, init, login, policy, serve, sessions
+from gateway.cli import access, audit, config, exchange, identity, init, login, policy, serve, sessions
 from gateway.cli.output import CommandError, DeniedError, print_error
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("can-i")(access.can_i)
 app.command("exchange")(exchange.exchange)
 app.command("sessions")(sessions.sessions)
 app.command("revoke")(sessions.revoke)
+app.add_typer(identity.app, name="identity")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 
