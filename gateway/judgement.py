@@ -10,11 +10,12 @@ from adapters.backend import BackendRequest, UnclassifiedError
 from gateway.backends import Backend
 from gateway.body import BodyTooLargeError, ClientBody, ClientGoneError
 from gateway.credential import presented_token
-from gateway.denials import denial
+from gateway.denials import denial, stronger_login_required
 from gateway.exchange import Exchange
 from gateway.headers import BadHeadersError, RequestHeaders
 from gateway.policy.engine import PolicyEngine
 from gateway.policy.request import AccessRequest, ContextValue, Decision
+from gateway.policy.step_up import StepUp, stronger_login
 from gateway.possession import Possession, binding_problem, token_binding
 from gateway.problems import Problem
 from gateway.target import TargetRefusedError, parse_target
@@ -133,11 +134,36 @@ def decide(
             decision = engine.decide(asked)
             if not decision.allowed:
                 exchange.decisions = (*decisions, decision)
-                return denial(asked, decision, engine.roles_that_would_allow(asked))
+                roles = engine.roles_that_would_allow(asked)
+                step_up = _login_that_would_do(engine, exchange, principal, backend, asked)
+                if step_up is None:
+                    return denial(asked, decision, roles)
+                dpop = token_binding(principal) == "dpop"
+                return stronger_login_required(asked, decision, roles, step_up, dpop=dpop)
             if party is principal:
                 decisions.append(decision)
     exchange.decisions = tuple(decisions)
     return None
+
+
+def _login_that_would_do(
+    engine: PolicyEngine, exchange: Exchange, principal: Principal, backend: str, denied: AccessRequest
+) -> StepUp | None:
+    """Return the login with which the whole request would be allowed: all its accesses, to all who take part in it.
+
+    Only what the person lacks can be asked for: an agent can't log in again, and a workload has no login.
+    """
+    if principal.kind != "user" or denied.subject != principal.subject:
+        return None
+    if not all(principal.limits.allow(backend, access.action) for access in exchange.accesses):
+        return None
+    parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
+    everything = [
+        denied._replace(subject=party.subject, groups=party.groups, resource=access.resource, action=access.action)
+        for access in exchange.accesses
+        for party in parties
+    ]
+    return stronger_login(engine, denied, *everything)
 
 
 def read_head(exchange: Exchange, relaxed: Mapping[str, frozenset[str]]) -> Problem | None:

@@ -12,7 +12,7 @@ from identity.principal import Confirmation, Principal
 from identity.rejections import rejection
 
 # RFC 9449, section 7.1: a challenge says which algorithms a proof may have.
-_ALGORITHMS: Final = {"algs": " ".join(PROOF_ALGORITHMS)}
+DPOP_CHALLENGE: Final = {"algs": " ".join(PROOF_ALGORITHMS)}
 _BINDINGS: Final = {"jkt": "dpop", "x5t#S256": "mtls"}
 _WAYS: Final = {"dpop": "to a key by DPoP", "mtls": "to the client certificate of the connection"}
 
@@ -37,7 +37,7 @@ class Possession:
                 error.oauth_error,
                 {"error": error.code},
                 scheme="DPoP",
-                parameters=_ALGORITHMS,
+                parameters=DPOP_CHALLENGE,
                 nonce=error.nonce,
             )
         except InvalidCredentialError as error:
@@ -48,7 +48,7 @@ class Possession:
                 "invalid_token",
                 {"error": error.code},
                 scheme="DPoP" if is_dpop else "Bearer",
-                parameters=_ALGORITHMS if is_dpop else {},
+                parameters=DPOP_CHALLENGE if is_dpop else {},
             )
         return None
 
@@ -111,5 +111,5 @@ def binding_problem(backend: Backend | None, principal: Principal) -> Problem | 
         "invalid_token",
         {"token_binding": list(backend.token_binding)},
         scheme="DPoP" if is_dpop else "Bearer",
-        parameters=_ALGORITHMS if is_dpop else {},
+        parameters=DPOP_CHALLENGE if is_dpop else {},
     )

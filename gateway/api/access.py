@@ -11,8 +11,9 @@ from gateway.api.services import Services
 from gateway.denials import decision_members
 from gateway.judgement import request_context
 from gateway.policy.request import AccessRequest
+from gateway.policy.step_up import stronger_login
 from gateway.problems import Problem
-from identity.principal import Principal
+from identity.principal import Delegate, Principal
 
 
 class WhoAmI(BaseModel):
@@ -66,10 +67,18 @@ def router(services: Services) -> APIRouter:
                 raise ProblemError(Problem("bad_parameter", detail))
             environment = backend.environment
         context = request_context(exchange_of(request), principal)
-        asked = AccessRequest(principal.subject, principal.groups, environment, resource, action, context)
         engine = services.policy.engine
+        # As on the data path: whoever acts for somebody needs the right as well.
+        parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
+        everything = [
+            AccessRequest(party.subject, party.groups, environment, resource, action, context) for party in parties
+        ]
+        asked = next((each for each in everything if not engine.decide(each).allowed), everything[0])
         decision = engine.decide(asked)
-        roles = () if decision.allowed else engine.roles_that_would_allow(asked)
-        return decision_members(asked, decision, roles)
+        if decision.allowed:
+            return decision_members(asked, decision, (), None)
+        is_persons = principal.kind == "user" and asked is everything[0]
+        step_up = stronger_login(engine, *everything) if is_persons else None
+        return decision_members(asked, decision, engine.roles_that_would_allow(asked), step_up)
 
     return routes

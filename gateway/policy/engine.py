@@ -5,6 +5,7 @@ from typing import Protocol
 
 from gateway.policy.bundle import PolicyBundle
 from gateway.policy.index import RuleIndex
+from gateway.policy.login_bounds import NO_LOGIN_BOUNDS, login_bounds
 from gateway.policy.matchers import is_matchable
 from gateway.policy.reference import CasbinDecider
 from gateway.policy.request import AccessRequest, Decision, Revision
@@ -31,8 +32,10 @@ class PolicyEngine:
 
     def __init__(self, bundle: PolicyBundle) -> None:
         self.bundle = bundle
+        self.login_bounds = NO_LOGIN_BOUNDS
         self._decider: Decider
         if bundle.model.is_shipped:
+            self.login_bounds = login_bounds(bundle.rules)
             self._decider = RuleIndex(bundle.rules, bundle.links, bundle.revision)
         else:
             self._decider = CasbinDecider(bundle.model, bundle.rules, bundle.links, bundle.revision)
