@@ -1,7 +1,5 @@
-"""The SQLite file that holds an audit log: opening it, telling its faults apart, noticing that it was taken away."""
+"""The SQLite file that holds an audit log: opening it, and telling its faults apart."""
 
-import fcntl
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final, Literal
@@ -13,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from adapters.sql_schema import GUARDS, SCHEMA_VERSION
+from adapters.sqlite_files import OpenedFiles, WriterLock
 from audit.store import AuditCorruptError, AuditUnavailableError
 
 _OLDEST_SQLITE: Final = (3, 37, 0)  # STRICT tables
@@ -101,47 +100,26 @@ _MEANINGS: Final = {
 }
 
 
-class WriterLock:
-    """Keeps a second gateway off the same database: a lock on a file beside it, freed by the kernel at any exit."""
-
-    def __init__(self, path: Path) -> None:
-        name = path.with_name(path.name + ".lock")
-        try:
-            self._descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise AuditUnavailableError(f"{name}: the lock file can't be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._descriptor)
-            raise AuditUnavailableError(
-                f"{path}: another gateway writes this audit log; one database takes one gateway"
-            ) from error
-
-    def release(self) -> None:
-        """Give the lock back."""
-        os.close(self._descriptor)
+def lock(path: Path) -> WriterLock:
+    """Keep other gateways off the log; raises AuditUnavailableError where one has it."""
+    try:
+        return WriterLock(path)
+    except BlockingIOError as error:
+        raise AuditUnavailableError(
+            f"{path}: another gateway writes this audit log; one database takes one gateway"
+        ) from error
+    except OSError as error:
+        raise AuditUnavailableError(f"{error.filename}: the lock file can't be opened: {error.strerror}") from error
 
 
-class Identity:
-    """Which files were opened: a write to a file that is no longer at its path must never be acknowledged."""
+def opened_files(path: Path) -> OpenedFiles:
+    """Return which files were opened; raises AuditUnavailableError."""
+    try:
+        return OpenedFiles(path)
+    except FileNotFoundError as error:
+        raise taken_away(path) from error
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._names = (str(path), f"{path}-wal")
-        self._files = self._look()
 
-    def check(self) -> None:
-        """Raise AuditUnavailableError where the database or its write-ahead log was removed or replaced."""
-        if self._look() != self._files:
-            raise AuditUnavailableError(
-                f"{self._path}: the audit database was removed or replaced while in use: put it back"
-            )
-
-    def _look(self) -> list[tuple[int, int]]:
-        try:
-            return [(found.st_dev, found.st_ino) for found in map(os.stat, self._names)]
-        except FileNotFoundError as error:
-            raise AuditUnavailableError(
-                f"{error.filename}: a file of the audit database was removed while in use: put it back"
-            ) from error
+def taken_away(path: Path) -> AuditUnavailableError:
+    """Say that the log's files are not those that were opened any more."""
+    return AuditUnavailableError(f"{path}: the audit database was removed or replaced while in use: put it back")

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql_file import Identity, WriterLock, check_schema, connect, explain, path_of
+from adapters.sql_file import check_schema, connect, explain, lock, opened_files, path_of, taken_away
 from adapters.sql_schema import GUARDS, SCHEMA_VERSION, checkpoints, log, metadata, schema
+from adapters.sqlite_files import OpenedFiles, WriterLock
 from audit.store import AuditCorruptError, AuditUnavailableError, Head, Row
 
 _STATEMENT_ROWS: Final = 64
@@ -81,7 +82,7 @@ class SqlAuditStore:
         self._lock: WriterLock | None = None
         self._connection: Connection | None = None
         self._driver: sqlite3.Connection | None = None
-        self._identity: Identity | None = None
+        self._files: OpenedFiles | None = None
         self._doubtful = False
 
     def open(self) -> Head:
@@ -89,11 +90,11 @@ class SqlAuditStore:
         self.close()
         try:
             connection = self._connection = connect(self._path, "rw", self._busy_timeout_s)
-            self._lock = WriterLock(self._path)
+            self._lock = lock(self._path)
             _prepare(self._path, connection)
             check_schema(self._path, connection)
             self._settle(connection)
-            self._identity = Identity(self._path)
+            self._files = opened_files(self._path)
             self._driver = connection.connection.driver_connection
             return _head(self._path, connection)
         except DBAPIError as error:
@@ -105,8 +106,8 @@ class SqlAuditStore:
 
     def append(self, rows: Sequence[Row], head: Head) -> None:
         """See `AuditStore.append`."""
-        driver, identity = self._driver, self._identity
-        if driver is None or identity is None:
+        driver, files = self._driver, self._files
+        if driver is None or files is None:
             raise AuditUnavailableError(f"{self._path}: the audit store is closed")
         values: list[object] = []
         for row in rows:
@@ -118,20 +119,22 @@ class SqlAuditStore:
             _insert(driver, values)
         except sqlite3.Error as error:
             raise explain(self._path, error) from error
-        identity.check()
+        if not files.are_in_place():
+            raise taken_away(self._path)
         self._doubtful = False
 
     def checkpoint(self, text: bytes, size: int) -> None:
         """See `AuditStore.checkpoint`."""
-        connection, identity = self._connection, self._identity
-        if connection is None or identity is None:
+        connection, files = self._connection, self._files
+        if connection is None or files is None:
             raise AuditUnavailableError(f"{self._path}: the audit store is closed")
         next_number = select(func.coalesce(func.max(checkpoints.c.number) + 1, 0)).scalar_subquery()
         try:
             connection.execute(checkpoints.insert().values(number=next_number, size=size, note=text))
         except DBAPIError as error:
             raise explain(self._path, error) from error
-        identity.check()
+        if not files.are_in_place():
+            raise taken_away(self._path)
 
     def close(self) -> None:
         """See `AuditStore.close`."""
@@ -139,7 +142,7 @@ class SqlAuditStore:
             self._connection.close()
         if self._lock is not None:
             self._lock.release()
-        self._connection = self._driver = self._lock = self._identity = None
+        self._connection = self._driver = self._lock = self._files = None
 
     def _settle(self, connection: Connection) -> None:
         # After a failed fsync the kernel may show data that the disk does not hold. Copying all of it into the

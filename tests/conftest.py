@@ -7,6 +7,7 @@ import pytest
 from tests.parts.front import METHODS, RULES, Front, close_after, ok
 from tests.parts.gateway import GatewayProcess, make_site
 from tests.parts.issuer import Issuer
+from tests.parts.postgres import Postgres
 from tests.parts.raw_upstream import RawConnection, RawUpstream
 
 
@@ -36,6 +37,13 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             token = issuer.token("alice", groups=["users"], lifetime_s=3600)
             running.append(Front(gateway, issuer, upstream, site, close_after(ok()), token))
             yield running[0]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Start one PostgreSQL server for all tests; each makes a database of its own."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

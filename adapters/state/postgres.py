@@ -58,8 +58,12 @@ class PostgresState:
 
     def open(self) -> None:
         """Connect and look whether the tables are there; raises StateUnavailableError."""
-        with self._explained(), self._engine.begin() as connection:
-            check_tables(connection, self._place)
+        try:
+            with self._explained(), self._engine.begin() as connection:
+                check_tables(connection, self._place)
+        except StateUnavailableError:
+            self._engine.dispose()
+            raise
         self._checked = True
 
     def close(self) -> None:
@@ -100,8 +104,8 @@ def _meaning(error: DBAPIError) -> str:
             return f"{text} ({state}: {said})"
     if state is None or state.startswith("08"):
         return (
-            "the identity database can't be reached: check that it runs, and the address, user, password and name of "
-            f"the database in `identity.state` ({said})"
+            "there is no connection to the identity database: check that it runs, and address, user, password and "
+            f"the database's name in `identity.state` ({said})"
         )
     return f"the identity database refused ({state}: {said})"
 
@@ -110,7 +114,7 @@ _MEANINGS: Final = {
     "25006": "the identity database is read-only: name the primary server, not a standby",
     "28": "the identity database refuses the user: check user and password in `identity.state`, and pg_hba.conf",
     "3D000": "the database does not exist: `createdb` makes it",
-    "42P01": "this database holds no identity state: make it, or restore it",
+    "42P01": "this database holds no identity state: restore it, or make it by `portcullis init-state`",
     "42501": "the user lacks a right in the identity database: grant it, or make the user the tables' owner",
     "53100": "the disk that holds the identity database is full: free space on it",
     "53300": "the identity database has no connection left: raise its max_connections",

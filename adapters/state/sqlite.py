@@ -13,9 +13,8 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.sql_file import Identity, WriterLock
+from adapters.sqlite_files import OpenedFiles, WriterLock
 from adapters.state.tables import check_tables, make_tables
-from audit.store import AuditUnavailableError
 from identity.state import StateUnavailableError
 
 _BUSY_TIMEOUT_S: Final = 2.0
@@ -35,7 +34,8 @@ class SqliteState:
         self._turn = threading.Lock()
         self._lock: WriterLock | None = None
         self._connection: Connection | None = None
-        self._files: Identity | None = None
+        self._files: OpenedFiles | None = None
+        self._doubtful = False
 
     def create(self) -> None:
         """Make the file where it is missing, with empty tables; raises StateUnavailableError."""
@@ -63,12 +63,13 @@ class SqliteState:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Run a transaction; raises StateUnavailableError."""
+        """Run a transaction; raises StateUnavailableError. A thread must not begin one inside another."""
         with self._taking_turns():
             connection, files = self._ready()
             with connection.begin():
                 yield connection
-            files.check()
+            if not files.are_in_place():
+                raise _taken_away(self._path)
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:
@@ -77,50 +78,39 @@ class SqliteState:
         try:
             yield
         except DBAPIError as error:
+            self._doubtful = True
             self._drop()
             raise explain(self._path, error) from error
-        except AuditUnavailableError as error:
-            self._drop()
-            raise StateUnavailableError(
-                f"{self._path}: the identity database was removed or replaced while in use: put it back"
-            ) from error
         except StateUnavailableError:
             self._drop()
             raise
         finally:
             self._turn.release()
 
-    def _ready(self) -> tuple[Connection, Identity]:
-        if self._connection is None or self._files is None:
+    def _ready(self) -> tuple[Connection, OpenedFiles]:
+        connection, files = self._connection, self._files
+        if connection is None or files is None:
             connection = self._connect()
             with connection.begin():
                 check_tables(connection, str(self._path))
-            self._files = Identity(self._path)
-            return connection, self._files
-        return self._connection, self._files
+            try:
+                files = self._files = OpenedFiles(self._path)
+            except FileNotFoundError as error:
+                raise _taken_away(self._path) from error
+        return connection, files
 
     def _connect(self) -> Connection:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StateUnavailableError(f"SQLite {sqlite3.sqlite_version} is too old: the state needs 3.37 or newer")
         if not self._path.is_file():
             raise StateUnavailableError(
-                f"{self._path}: the identity database is missing; restore it (only `portcullis init` makes a new one)"
+                f"{self._path}: the identity database is missing; restore it (`portcullis init-state` makes a new one)"
             )
-        self._lock = self._locked()
+        self._lock = _lock(self._path)
         engine = create_engine("sqlite://", creator=self._driver, poolclass=NullPool, hide_parameters=True)
         event.listen(engine, "begin", _begin)
         self._connection = engine.connect()
         return self._connection
-
-    def _locked(self) -> WriterLock:
-        try:
-            return WriterLock(self._path)
-        except AuditUnavailableError as error:
-            if isinstance(error.__cause__, BlockingIOError):
-                text = "another gateway uses this identity state; an SQLite file takes one, PostgreSQL takes several"
-            else:
-                text = f"the lock file beside it can't be opened: {error.__cause__}"
-            raise StateUnavailableError(f"{self._path}: {text}") from error
 
     def _driver(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -131,16 +121,26 @@ class SqliteState:
             check_same_thread=False,
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # After a failed sync the kernel may show data that the disk does not hold. Copying all of it into the
-            # database file, and syncing that, makes what is seen from here on durable.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StateUnavailableError(f"{self._path}: SQLite can't keep a write-ahead log here (journal mode {mode})")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # After a failed sync the kernel may show data that the disk does not hold. Copying all of it into the
+        # database file, and syncing that, makes what is seen from here on durable.
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if self._doubtful and busy:
+            raise StateUnavailableError(
+                f"{self._path}: a reader keeps the identity database from being synced after an error: end it"
+            )
+        self._doubtful = False
 
     def _drop(self) -> None:
         connection, lock = self._connection, self._lock
@@ -152,6 +152,21 @@ class SqliteState:
         finally:
             if lock is not None:
                 lock.release()
+
+
+def _lock(path: Path) -> WriterLock:
+    try:
+        return WriterLock(path)
+    except BlockingIOError as error:
+        raise StateUnavailableError(
+            f"{path}: another gateway uses this identity state; an SQLite file takes one, PostgreSQL takes several"
+        ) from error
+    except OSError as error:
+        raise StateUnavailableError(f"{error.filename}: the lock file can't be opened: {error.strerror}") from error
+
+
+def _taken_away(path: Path) -> StateUnavailableError:
+    return StateUnavailableError(f"{path}: the identity database was removed or replaced while in use: put it back")
 
 
 def _begin(connection: Connection) -> None:

@@ -19,11 +19,15 @@ def make_tables(connection: Connection, place: str) -> None:
 
 def check_tables(connection: Connection, place: str) -> None:
     """Raise StateUnavailableError where the database holds no identity state of this version."""
-    if not inspect(connection).has_table(schema.name):
-        raise StateUnavailableError(f"{place}: this database holds no identity state; `portcullis init` makes one")
+    there = set(inspect(connection).get_table_names())
+    if schema.name not in there:
+        raise StateUnavailableError(f"{place}: this database holds no identity state: `portcullis init-state` makes it")
     versions = connection.execute(select(schema.c.version)).scalars().all()
     if versions != [SCHEMA_VERSION]:
         found = ", ".join(map(str, versions)) or "none"
         raise StateUnavailableError(
             f"{place}: the identity state has schema version {found}, this program works with {SCHEMA_VERSION}"
         )
+    missing = metadata.tables.keys() - there
+    if missing:
+        raise StateUnavailableError(f"{place}: tables are missing ({', '.join(sorted(missing))}): restore the database")

@@ -17,6 +17,9 @@ test)
 	need nginx nginx-light
 	need node nodejs
 	need npm npm
+	need chromium chromium
+	# PostgreSQL's server is not on the PATH.
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 	;;
 bench)
 	need wrk wrk
