@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import httpx
 
 from identity.authenticator import ProviderUnavailableError
+from identity.issuer.grants import principal_of_grant
 from identity.principal import Principal
 from identity.provider_client import provider_client
 from identity.provider_metadata import ProviderMetadata
@@ -33,6 +34,7 @@ from identity.relying_party_messages import (
 from identity.return_to import is_own_page
 from identity.sealing import Sealer, SealError
 from identity.secret import SecretError, read_secret
+from identity.state import Grant
 from identity.strict_json import JsonObject
 
 LOGIN_WITHIN_S: Final = 600
@@ -205,6 +207,32 @@ class RelyingParty:
         principal = await self._principal(settings.name, id_token, tokens, pending.nonce)
         _check_age(principal, pending, settings.leeway_s)
         return FinishedLogin(principal, _text(tokens, "refresh_token"))
+
+    async def renew(self, grant: Grant, provider_refresh_token: str) -> tuple[Principal, str | None]:
+        """Ask the provider of a grant again: whom it vouches for now, and its next refresh token where it gave one.
+
+        A provider may leave the ID token out of its answer (OpenID Connect Core 1.0, section 12.2): it still vouches
+        then, and the grant's own facts stand. Raises LoginError (`invalid_grant` where the provider says no),
+        InvalidCredentialError where its ID token is not good, and ProviderUnavailableError.
+        """
+        settings = self._providers.get(grant.provider)
+        if settings is None:
+            # Taken out of the configuration: it can't vouch for anybody any more.
+            raise LoginError("invalid_grant", f"nobody can log in through {grant.provider} any more")
+        tokens = await self._tokens(
+            settings,
+            self._federation.metadata(settings.name),
+            grant_type="refresh_token",
+            refresh_token=provider_refresh_token,
+        )
+        next_token = _text(tokens, "refresh_token")
+        id_token = _text(tokens, "id_token")
+        if id_token is None:
+            return principal_of_grant(grant), next_token
+        principal = await self._principal(settings.name, id_token, tokens, None)
+        if principal.token_subject != grant.token_subject:
+            raise LoginError("invalid_grant", f"the provider {settings.name} renewed the login for somebody else")
+        return principal, next_token
 
     async def _tokens(self, settings: ProviderSettings, metadata: ProviderMetadata, **form: str) -> JsonObject:
         endpoint = _endpoint(settings, "token_endpoint", metadata.token_endpoint)

@@ -1,5 +1,6 @@
 """How a page, a redirect or an error is answered: the templates, and the headers that every answer carries."""
 
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from gateway.api.problem_error import exchange_of
 from gateway.console.cookies import cookie_headers
 from gateway.console.times import moment
 from identity.authenticator import ProviderUnavailableError
+from identity.issuer.oauth_error import OAuthError
 from identity.state import StateUnavailableError
 
 _TEMPLATES: Final = Environment(
@@ -31,23 +33,35 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action {targets}; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+
+_log = logging.getLogger(__name__)
 
 
 class PageError(Exception):
     """This request can't be served as asked; `text` says to a person why, and what to do next.
 
-    `again` is a page of the gateway's own to go on with. `headers` are added to the answer's.
+    `link` is what the page leads on with: words, and the address of a page of the gateway's own. `headers` are added
+    to the answer's.
     """
 
     def __init__(
-        self, status: int, title: str, text: str, *, again: str | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        title: str,
+        text: str,
+        *,
+        link: tuple[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(text)
         self.status = status
         self.title = title
         self.text = text
-        self.again = again
+        self.link = link
         self.headers = headers or {}
 
 
@@ -58,6 +72,11 @@ def page(template: str, *, status: int = 200, form_targets: Sequence[str] = (), 
     return Response(
         body, status, media_type="text/html; charset=utf-8", headers={"content-security-policy": policy, **_HEADERS}
     )
+
+
+def sentence(detail: str) -> str:
+    """Return the words of an error as a sentence."""
+    return f"{detail[0].upper()}{detail[1:]}."
 
 
 def redirect(url: str) -> Response:
@@ -77,11 +96,15 @@ class PageRoute(APIRoute):
                 response = await handle(request)
             except PageError as error:
                 response = _error_page(request, error)
+            except OAuthError as error:
+                refused = PageError(error.status, "This address or form can't be read", sentence(error.description))
+                response = _error_page(request, refused)
             except AuditUnavailableError:
                 response = _error_page(request, _unavailable("This can't be recorded now, so it was not done."))
             except StateUnavailableError:
                 response = _error_page(request, _unavailable("The gateway can't read its sessions now."))
             except ProviderUnavailableError as error:
+                _log.warning("the provider %s: %s", error.provider, error.detail)
                 response = _error_page(request, _unavailable(f"The provider {error.provider} can't be reached now."))
             response.headers["portcullis-request-id"] = exchange_of(request).request_id
             for cookie in cookie_headers(request):

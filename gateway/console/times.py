@@ -8,10 +8,10 @@ def moment(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%-d %b %Y, %H:%M UTC")
 
 
-def duration(seconds: int) -> str:
-    """Return a duration in its largest whole unit: `3 hours`."""
+def ago(seconds: int) -> str:
+    """Return how long ago something was, in its largest whole unit: `3 hours ago`."""
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         count = seconds // size
-        if count:
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "less than a minute"
+        if count > 0:
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "less than a minute ago"

@@ -1,0 +1,84 @@
+"""Sessions as people begin and end them with a browser, each step recorded before anything comes of it."""
+
+import time
+from dataclasses import replace
+from typing import Literal
+
+from fastapi import Request
+
+from audit import record
+from audit.record import AuthnAction
+from audit.store import AuditUnavailableError
+from gateway.api.problem_error import exchange_of
+from gateway.console.services import ConsoleServices
+from identity.principal import UNLIMITED, Limits, Principal
+from identity.state import Grant
+
+
+async def begin_recorded(
+    services: ConsoleServices,
+    request: Request,
+    principal: Principal,
+    *,
+    client: str,
+    source: str,
+    provider_refresh_token: str | None,
+    detail: str,
+    limits: Limits = UNLIMITED,
+) -> Grant:
+    """Return a new session's grant once that is recorded; raises AuditUnavailableError, and no session is left then."""
+    grant = await services.sessions.begin(
+        principal, client=client, source=source, provider_refresh_token=provider_refresh_token, limits=limits
+    )
+    try:
+        await _record(services, request, "login", "ok", replace(principal, session=grant.id), client, detail)
+    except AuditUnavailableError:
+        await services.sessions.end(grant.id, "revoked")
+        raise
+    return grant
+
+
+async def end_recorded(
+    services: ConsoleServices, request: Request, principal: Principal, grant: Grant, detail: str
+) -> None:
+    """End one of a person's sessions; raises AuditUnavailableError where it has ended unrecorded."""
+    await services.sessions.end(grant.id, "logged_out")
+    await _record(services, request, "logout", "ok", replace(principal, session=grant.id), grant.client, detail)
+
+
+async def record_refusal(
+    services: ConsoleServices, request: Request, who: Principal | str, *, client: str, reason: str
+) -> None:
+    """Record that a login came to nothing; `who` is a person or, where nobody is known, the provider.
+
+    `reason` holds nothing that was sent. Raises AuditUnavailableError.
+    """
+    await _record(services, request, "login", "fail", who, client, reason)
+
+
+async def _record(
+    services: ConsoleServices,
+    request: Request,
+    action: AuthnAction,
+    result: Literal["ok", "fail"],
+    who: Principal | str,
+    client: str,
+    detail: str,
+) -> None:
+    exchange = exchange_of(request)
+    actor = who if isinstance(who, Principal) else None
+    await services.audit.append(
+        record.authn(
+            request_id=exchange.request_id,
+            time_us=time.time_ns() // 1000,
+            instance=services.instance,
+            action=action,
+            result=result,
+            actor=actor,
+            source=exchange.source,
+            client=client,
+            provider=who.provider if isinstance(who, Principal) else who,
+            session=actor.session if actor is not None else None,
+            detail=detail,
+        )
+    )
