@@ -31,7 +31,8 @@ async def begin_recorded(
         principal, client=client, source=source, provider_refresh_token=provider_refresh_token, limits=limits
     )
     try:
-        await _record(services, request, "login", "ok", replace(principal, session=grant.id), client, detail)
+        who = replace(principal, session=grant.id)
+        await _record(services, request, who, action="login", client=client, detail=detail)
     except AuditUnavailableError:
         await services.sessions.end(grant.id, "revoked")
         raise
@@ -43,7 +44,8 @@ async def end_recorded(
 ) -> None:
     """End one of a person's sessions; raises AuditUnavailableError where it has ended unrecorded."""
     await services.sessions.end(grant.id, "logged_out")
-    await _record(services, request, "logout", "ok", replace(principal, session=grant.id), grant.client, detail)
+    who = replace(principal, session=grant.id)
+    await _record(services, request, who, action="logout", client=grant.client, detail=detail)
 
 
 async def record_refusal(
@@ -53,15 +55,16 @@ async def record_refusal(
 
     `reason` holds nothing that was sent. Raises AuditUnavailableError.
     """
-    await _record(services, request, "login", "fail", who, client, reason)
+    await _record(services, request, who, action="login", result="fail", client=client, detail=reason)
 
 
 async def _record(
     services: ConsoleServices,
     request: Request,
-    action: AuthnAction,
-    result: Literal["ok", "fail"],
     who: Principal | str,
+    *,
+    action: AuthnAction,
+    result: Literal["ok", "fail"] = "ok",
     client: str,
     detail: str,
 ) -> None:
