@@ -23,6 +23,9 @@ from adapters.backend_settings import BackendSettings
 from adapters.connections import ConnectionPool
 from adapters.http import HttpAdapter, HttpSettings
 from adapters.sql_store import SqlAuditReader, SqlAuditStore, create_store
+from adapters.state.database import StateDatabase, create_state
+from adapters.state.provisioning import SqlProvisioning
+from adapters.state.state import SqlState
 from audit.log import AuditLog
 from audit.note import Signer
 from audit.record import policy_load
@@ -32,6 +35,7 @@ from gateway.api.services import Services
 from gateway.backends import Backend
 from gateway.counters import Counters
 from gateway.forwarding import Forwarder
+from gateway.identity_parts import IdentityParts, identity_parts, missing_routers
 from gateway.judgement import Judge
 from gateway.open_exchanges import OpenExchanges
 from gateway.pipeline import Pipeline
@@ -41,13 +45,14 @@ from gateway.policy.source import PolicySource
 from gateway.possession import Possession
 from gateway.proxy import Proxy
 from gateway.server import ExactProtocol
-from gateway.settings import Settings
+from gateway.settings import Settings, StateSettings
 from gateway.standing import problem_now
 from gateway.tls import server_context
 from identity.dpop import ProofVerifier
 from identity.federation import Federation
 from identity.proof_nonces import ProofNonces
 from identity.sealing import SECRET_BYTES, Sealer
+from identity.secret import read_secret
 
 logger = logging.getLogger("portcullis")
 
@@ -65,6 +70,18 @@ YOUNG_OBJECTS: Final = 100_000
 def create_audit_store(url: str) -> None:
     """Create an empty audit database; raises AuditUnavailableError where something is there already."""
     create_store(url)
+
+
+def create_identity_state(url: str) -> None:
+    """Create an empty identity database; raises StateUnavailableError where something is there already."""
+    create_state(url)
+
+
+def _state_password(state: StateSettings) -> str | None:
+    file, env = state.database_password_file, state.database_password_env
+    if file is None and env is None:
+        return None
+    return read_secret("identity.state.database_password", file, env).get_secret_value()
 
 
 def open_audit_reader(url: str) -> AuditReader:
@@ -89,9 +106,9 @@ def _backend(settings: BackendSettings) -> Backend:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What has to be started and stopped with the process."""
+    """What has to be started and stopped with the process; without identity state the last two are None."""
 
     audit: AuditLog
     federation: Federation
@@ -99,6 +116,8 @@ class Parts:
     backends: Mapping[str, Backend]
     open_exchanges: OpenExchanges
     instance: str
+    state: StateDatabase | None = None
+    identity: IdentityParts | None = None
 
     def cut_what_is_over(self) -> None:
         """End every forwarded request whose caller may no longer do it, by identities and policy as they are now."""
@@ -127,7 +146,8 @@ def build(settings: Settings) -> Proxy:
     # Without a shared secret a replica accepts only the nonces that it issued itself.
     sealer = Sealer.load(state.secret_file) if state is not None else Sealer(os.urandom(SECRET_BYTES))
     proofs = ProofVerifier(ProofNonces(sealer), nonce_required=settings.identity.dpop_nonce)
-    judge = Judge(backends, federation, lambda: policy.engine, Possession(proofs, settings.public_url))
+    possession = Possession(proofs, settings.public_url)
+    judge = Judge(backends, federation, lambda: policy.engine, possession)
     open_exchanges = OpenExchanges()
     forwarder = Forwarder(audit, counters, settings.public_url, open_exchanges)
     pipeline = Pipeline(judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance)
@@ -144,7 +164,22 @@ def build(settings: Settings) -> Proxy:
         checkpoint=reader.last_checkpoint,
     )
     parts = Parts(audit, federation, policy, backends, open_exchanges, instance)
-    control = control_application(services, lambda app: _running(app, parts))
+    if state is not None:
+        parts.state = StateDatabase(state.database, _state_password(state))
+        parts.identity = identity_parts(
+            settings,
+            services,
+            store=SqlState(parts.state),
+            accounts=SqlProvisioning(parts.state),
+            sealer=sealer,
+            offered=possession.offered,
+            on_effect=parts.cut_what_is_over,
+        )
+    identity = parts.identity
+    routers = identity.routers if identity is not None else missing_routers()
+    control = control_application(
+        services, identity.oauth if identity is not None else None, routers, lambda app: _running(app, parts)
+    )
     return Proxy(pipeline, control, settings.public_url)
 
 
@@ -153,6 +188,8 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
     """Start the parts, and stop them in the opposite order; the log is the first to start and the last to stop."""
     await parts.audit.start()
     _record_policy(parts, parts.policy.engine)
+    if parts.identity is not None:
+        await parts.identity.start()
     await parts.federation.start()
     with suppress(TimeoutError):
         # A provider that answers at once is known before the first request; the others are tried in the background.
@@ -169,7 +206,11 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
         await asyncio.gather(watching, return_exceptions=True)
         for backend in parts.backends.values():
             await backend.upstream.close()
+        if parts.identity is not None:
+            await parts.identity.close()
         await parts.federation.close()
+        if parts.state is not None:
+            await asyncio.to_thread(parts.state.close)
         await parts.audit.close()
 
 

@@ -1,14 +1,15 @@
 """The FastAPI application that serves everything under `/-/`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.api import access, health, metrics, well_known
+from gateway.api.oauth_services import OAuthServices
 from gateway.api.problem_error import ProblemError, problem_response
 from gateway.api.services import Services
 from gateway.problems import Problem
@@ -17,8 +18,13 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 
-def control_application(services: Services, lifespan: Lifespan) -> FastAPI:
-    """Return the application; `lifespan` starts and stops the running parts around it."""
+def control_application(
+    services: Services, oauth: OAuthServices | None, routers: Iterable[APIRouter], lifespan: Lifespan
+) -> FastAPI:
+    """Return the application; `lifespan` starts and stops the running parts around it.
+
+    `oauth` is the gateway as issuer, None where it is none; `routers` are those of the parts of identity.
+    """
     app = FastAPI(
         title="Portcullis",
         openapi_url="/-/api/openapi.json",
@@ -30,8 +36,9 @@ def control_application(services: Services, lifespan: Lifespan) -> FastAPI:
     for router in (
         health.router(services),
         metrics.router(services),
-        well_known.router(services),
+        well_known.router(services, oauth),
         access.router(services),
+        *routers,
     ):
         app.include_router(router)
 
