@@ -254,6 +254,7 @@ def _fitting(selection: Filter | None, attribute: Attribute) -> JsonObject:
 
 def _one_primary(values: list[JsonObject], added: list[JsonObject]) -> list[JsonObject]:
     """Return both; where one that is added is primary, those that were there are no longer."""
+    added = [each for each in added if each not in values]
     if any(each.get("primary") is True for each in added):
         values = [_not_primary(each) for each in values]
     return cast(list[JsonObject], distinct([*values, *added]))

@@ -50,8 +50,11 @@ def read_value(attribute: Attribute, value: Any) -> Any:
     limit = MAX_MEMBERS if attribute.name == "members" else MAX_VALUES
     if len(values) > limit:
         raise bad_request("invalidValue", f"{attribute.name} has more than {limit} values")
-    read = [each for each in (_read_one(attribute, value) for value in values) if each is not None]
-    return distinct(read) or None
+    read = [_read_one(attribute, value) for value in values]
+    if attribute.name == "members" and not all(each is not None and "value" in each for each in read):
+        # Left out, it would be a smaller group than the one that the client believes to have made.
+        raise bad_request("invalidValue", "each of the members must have a `value`, the id of a user")
+    return distinct([each for each in read if each is not None]) or None
 
 
 def read_parts(attributes: tuple[Attribute, ...], value: Any, name: str) -> JsonObject | None:
@@ -88,12 +91,9 @@ def check_complete(document: JsonObject, resource_type: ResourceType) -> None:
                 raise bad_request("invalidValue", f"{name} has more than one primary value")
 
 
-def member_ids(members: Any) -> frozenset[str]:
-    """Return the ids in a list of members; raises ScimError (invalidValue)."""
-    ids = frozenset(each.get("value", "") for each in members or ())
-    if not all(ids):
-        raise bad_request("invalidValue", "each of the members must have a `value`, the id of a user")
-    return ids
+def member_ids(members: list[JsonObject] | None) -> frozenset[str]:
+    """Return the ids in a list of members that has been read, None being an empty one."""
+    return frozenset(each["value"] for each in members or ())
 
 
 def distinct(values: list[Any]) -> list[Any]:
