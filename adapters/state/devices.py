@@ -27,7 +27,7 @@ class SqlDevices(SqlPart):
             connection.execute(devices.delete().where(devices.c.user_code == request.user_code, over))
             values = {name: getattr(request, name) for name in _NAMES}
             adding = insert(connection, devices).values(values).on_conflict_do_nothing(index_elements=["user_code"])
-            return connection.execute(adding).rowcount == 1
+            return connection.execute(adding.returning(devices.c.user_code)).first() is not None
 
     def device_by_user_code(self, user_code: str, now: int) -> DeviceRequest | None:
         """See `DeviceStore.device_by_user_code`."""

@@ -49,7 +49,7 @@ def write_revocations(connection: Connection, revocations: Iterable[Revocation])
         writing = adding.on_conflict_do_update(
             index_elements=["digest"], set_={"at": newer.at, "until": newer.until}, where=table.c.at <= newer.at
         )
-        if connection.execute(writing).rowcount == 1:
+        if connection.execute(writing.returning(table.c.digest)).first() is not None:
             note(connection, "revocation", name)
             prune(connection, table.c.digest, table.c.until < revocation.at)
 
