@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final, Literal
@@ -87,6 +87,20 @@ def _state_password(state: StateSettings) -> str | None:
 def open_audit_reader(url: str) -> AuditReader:
     """Return a reader of an existing audit database, which somebody else may be writing."""
     return SqlAuditReader(url)
+
+
+@contextmanager
+def open_identity_state(state: StateSettings) -> Iterator[tuple[SqlState, SqlProvisioning]]:
+    """Open the identity database beside the gateways that use it: what it keeps, and what providers push.
+
+    Raises StateUnavailableError and SecretError.
+    """
+    database = StateDatabase(state.database, _state_password(state))
+    try:
+        database.open()
+        yield SqlState(database), SqlProvisioning(database)
+    finally:
+        database.close()
 
 
 def _backend(settings: BackendSettings) -> Backend:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.cli.identity_hints import hints
+from gateway.cli.identity_state import teach
 from gateway.cli.identity_subject import Report, identities_place, person_place, role_documents, role_lines
 from gateway.cli.output import CommandError, printable
 from gateway.policy.bundle import PolicyBundle
@@ -54,6 +55,7 @@ async def _explained(
 ) -> tuple[Explanation, list[tuple[str, str]]]:
     federation = Federation(settings.identity.providers, bundle.directory)
     try:
+        unread = await teach(federation, settings)
         asked = _providers_to_ask(token, federation, settings)
         await asyncio.gather(*(federation.refresh(name) for name in asked))
         explanation = await federation.explain(token)
@@ -62,6 +64,8 @@ async def _explained(
             for status in federation.status()
             if status.name in asked and status.ready and status.detail != "ok"
         ]
+        if unread is not None:
+            notes.append(("state", f"what was revoked or pushed by SCIM is not looked at: {unread}"))
     finally:
         await federation.close()
     return explanation, notes
@@ -91,12 +95,10 @@ def _notes(
     if claims is None:
         return
     if explanation.code == "unknown_issuer" and claims.get("iss") == settings.public_url:
-        yield "issuer", "it is a token of the gateway's own, which only the running gateway can check: ask `whoami`"
+        yield "issuer", "it says that it is the gateway's own, whose keys are in identity.state"
     provider = _provider_of(claims, settings)
     if provider is not None and any(step.name == "signature" and step.ok for step in explanation.steps):
         yield from hints(claims, provider, bundle, explanation.code)
-    if explanation.principal is not None and settings.identity.state is not None:
-        yield "standing", "what was revoked, or pushed by SCIM, only the running gateway knows: ask `whoami`"
 
 
 def _provider_of(claims: JsonObject, settings: Settings) -> ProviderSettings | None:
