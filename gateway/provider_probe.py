@@ -68,7 +68,7 @@ async def _probe_keys(
     except DiscoveryError as error:
         yield Note("error", "issuer", f"its keys can't be used: {error}")
         return
-    if not published.keys.by_id and provider.introspection is None:
+    if not published.keys.by_id and provider.needs_keys:
         reasons = "; ".join(published.keys.ignored) or "it publishes none"
         configured = ", ".join(provider.algorithms)
         yield Note("error", "algorithms", f"none of its keys can be used with {configured}: {reasons}")

@@ -97,7 +97,7 @@ class ProviderKeys:
         notes = [*self._clock_notes(), *self._keys.ignored]
         if self._problem is not None:
             notes.insert(0, f"serving with the last known keys: {self._problem}" if ready else self._problem)
-        elif not ready:
+        elif not usable and self._settings.needs_keys:
             notes.insert(0, "it publishes no usable signing key")
         return ProviderStatus(self._settings.name, self._settings.issuer, ready, "; ".join(notes) or "ok", usable)
 

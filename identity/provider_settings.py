@@ -153,6 +153,11 @@ class ProviderSettings(BaseModel):
         return self.client_id is not None and self.tokens == "people" and self.has_discovery
 
     @property
+    def needs_keys(self) -> bool:
+        """Whether anything is verified with its keys: all but opaque access tokens."""
+        return self.introspection is None or self.has_login
+
+    @property
     def has_client_secret(self) -> bool:
         """Whether the gateway's client has a secret."""
         return self.client_secret_file is not None or self.client_secret_env is not None

@@ -6,6 +6,7 @@ import jsonschema
 import yaml
 
 from tests.gateway.cli.conftest import Run
+from tests.parts.issuer import Issuer
 
 
 def test_a_good_file_ends_with_zero(run: Run, tmp_path: Path) -> None:
@@ -72,3 +73,40 @@ def test_a_gateway_that_could_not_work_is_not_good(run: Run, tmp_path: Path) -> 
     database, key = done.err.splitlines()
     assert database.startswith(f"{config}:13: `database` names a file that does not exist")
     assert key.startswith(f"{config}:18: `audit.signing_key_file` names a key that others may use or change")
+
+
+def _answered(run: Run, directory: Path, issuer: str) -> Path:
+    """Make a site whose one provider has this issuer, and nobody can log in at."""
+    run("init", directory)
+    config = directory / "portcullis.yaml"
+    document = yaml.safe_load(config.read_text())
+    (provider,) = document["identity"]["providers"]
+    document["identity"]["providers"] = [{"name": "corp", "issuer": issuer, "audiences": provider["audiences"]}]
+    config.write_text(yaml.safe_dump(document, sort_keys=False))
+    return config
+
+
+def test_online_asks_the_providers_and_ends_with_one_where_one_does_not_fit(run: Run, tmp_path: Path) -> None:
+    with Issuer() as issuer:
+        config = _answered(run, tmp_path, issuer.url)
+        done = run("config", "check", "-c", config, "--online")
+        assert (done.code, done.out) == (0, f"{config}: good; providers: corp; backends: deploy-staging\n")
+        assert issuer.requests == ["/.well-known/openid-configuration", "/jwks"]
+        run("config", "check", "-c", config)
+        assert len(issuer.requests) == 2, "the ordinary check asks nobody"
+    done = run("config", "check", "-c", config, "--online")
+    assert done.code == 1
+    finding, verdict = done.out.splitlines()
+    line = config.read_text().splitlines().index(f"    issuer: {issuer.url}") + 1
+    assert finding.startswith(f"{config}:{line}: error: provider corp: the provider can't be used: {issuer.url}/")
+    assert verdict == f"{config}: a provider does not fit; providers: corp; backends: deploy-staging"
+    document = run("config", "check", "-c", config, "--online", "--format", "json").json
+    assert document["ok"] is False
+    ((found),) = document["findings"]
+    assert (found["file"], found["line"], found["level"], found["provider"]) == (str(config), line, "error", "corp")
+
+
+def test_online_does_not_ask_with_a_wrong_file(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "portcullis.yaml"
+    config.write_text("listen: nowhere\n")
+    assert run("config", "check", "-c", config, "--online").code == 2
