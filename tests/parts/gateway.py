@@ -24,7 +24,8 @@ import yaml
 
 from audit.note import Signer
 from audit.store import Row
-from gateway.app import create_audit_store, open_audit_reader
+from gateway.app import create_audit_store, create_identity_state, open_audit_reader
+from identity.sealing import Sealer
 
 ORIGIN = "gateway.example.com/audit"
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"
@@ -54,8 +55,12 @@ def make_site(
     identities: str = "",
     tls: Mapping[str, Any] | None = None,
     identity: Mapping[str, Any] | None = None,
+    with_state: bool = False,
 ) -> Site:
-    """Write a complete site below `directory` and return it; `identity` adds keys to that section."""
+    """Write a complete site below `directory` and return it; `identity` adds keys to that section.
+
+    `with_state` gives it identity state in an SQLite database of its own.
+    """
     policies = directory / "policies"
     (policies / "rules").mkdir(parents=True)
     (policies / "model.conf").write_bytes(MODEL.read_bytes())
@@ -66,6 +71,7 @@ def make_site(
     signer = Signer.create(ORIGIN, key_file)
     database = directory / "portcullis.db"
     create_audit_store(f"sqlite:///{database}")
+    state = _identity_state(directory) if with_state else {}
     config = directory / "portcullis.yaml"
     document = {
         "listen": "127.0.0.1:0",
@@ -73,13 +79,20 @@ def make_site(
         "policies": "./policies",
         "database": "sqlite:///portcullis.db",
         "audit": {"origin": ORIGIN, "signing_key_file": "audit.key"},
-        "identity": {"providers": [dict(provider) for provider in providers], **(identity or {})},
+        "identity": {"providers": [dict(provider) for provider in providers], **(identity or {}), **state},
         "backends": [dict(backend) for backend in backends],
     }
     if tls is not None:
         document["tls"] = dict(tls)
     config.write_text(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False))
     return Site(directory, config, policies, database, key_file, signer.verifier.key)
+
+
+def _identity_state(directory: Path) -> dict[str, Any]:
+    database, secret = directory / "identity.db", directory / "identity.secret"
+    create_identity_state(f"sqlite:///{database}")
+    Sealer.create(secret)
+    return {"state": {"database": f"sqlite:///{database}", "secret_file": str(secret)}}
 
 
 def bearer(token: str) -> dict[str, str]:
