@@ -226,6 +226,9 @@ def _provisioning(view: ProvisioningView, accounts: AccountReader, federation: F
         federation.identity_changed()
 
     async def load_all() -> None:
-        await load(view.providers)
+        # From the beginning: the database may be another one than before, put back from a backup.
+        for name in view.providers:
+            view.replace(name, await asyncio.to_thread(accounts.accounts, name, view.attribute(name), 0))
+        federation.identity_changed()
 
     return Following(load_all, load)
