@@ -16,7 +16,7 @@ from identity.accounts import NAME_RULE, is_safe_name
 
 MAX_LINE = 4_096
 EFFECTS = ("allow", "deny")
-_SUBJECT_FORMS = "user:<id>, workload:<provider>:<subject>, group:<provider>:<name> or role:<name>"
+_SUBJECT_FORMS = "user:<id>, workload:<provider>:<name>, group:<provider>:<name> or role:<name>"
 
 
 @dataclass(frozen=True, slots=True)
