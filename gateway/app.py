@@ -72,9 +72,9 @@ def create_audit_store(url: str) -> None:
     create_store(url)
 
 
-def create_identity_state(url: str) -> None:
+def create_identity_state(url: str, password: str | None = None) -> None:
     """Create an empty identity database; raises StateUnavailableError where something is there already."""
-    create_state(url)
+    create_state(url, password)
 
 
 def _state_password(state: StateSettings) -> str | None:
