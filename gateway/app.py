@@ -36,6 +36,7 @@ from gateway.backends import Backend
 from gateway.counters import Counters
 from gateway.forwarding import Forwarder
 from gateway.identity_parts import IdentityParts, identity_parts, missing_routers
+from gateway.identity_sync import SyncCounters
 from gateway.judgement import Judge
 from gateway.open_exchanges import OpenExchanges
 from gateway.pipeline import Pipeline
@@ -173,6 +174,8 @@ def build(settings: Settings) -> Proxy:
         policy=policy,
         audit=audit,
         counters=counters,
+        open_exchanges=open_exchanges,
+        sync=SyncCounters(),
         public_url=settings.public_url,
         instance=instance,
         checkpoint=reader.last_checkpoint,

@@ -94,7 +94,7 @@ def identity_parts(
     )
     federation.use_provisioning(view)
     followers: dict[str, Following] = {}
-    sync = IdentitySync(store, followers, on_effect, federation.suspend)
+    sync = IdentitySync(store, followers, on_effect, federation.suspend, counters=services.sync)
     relying_party = RelyingParty(settings.identity.providers, federation, sealer, public_url=settings.public_url)
     issuer = oauth_services(
         settings.identity,

@@ -138,6 +138,11 @@ class Federation:
         """Let nobody in while it can't be known who was revoked; None: go on."""
         self._suspended = reason
 
+    @property
+    def suspended(self) -> str | None:
+        """Why nobody is let in now, None where people are."""
+        return self._suspended
+
     def status(self) -> tuple[ProviderStatus, ...]:
         """Return how each provider is doing, in configured order."""
         return tuple(provider.keys.status() for provider in self._providers.values())

@@ -30,12 +30,19 @@ class AuditHealth(BaseModel):
     problem: str | None
 
 
+class IdentityHealth(BaseModel):
+    """The view of who was revoked; `problem` says why it may be old, so that nobody is let in, None where it is not."""
+
+    problem: str | None
+
+
 class Readiness(BaseModel):
     """Everything that decides whether requests can be served."""
 
     ready: bool
     policy: PolicyHealth
     audit: AuditHealth
+    identity: IdentityHealth
     providers: list[ProviderHealth]
 
 
@@ -56,11 +63,12 @@ def router(services: Services) -> APIRouter:
             for status in services.federation.status()
         ]
         audit = AuditHealth(size=services.audit.counters.size, problem=services.audit.problem)
-        ready = audit.problem is None and any(provider.ready for provider in providers)
+        identity = IdentityHealth(problem=services.federation.suspended)
+        ready = audit.problem is None and identity.problem is None and any(provider.ready for provider in providers)
         if not ready:
             response.status_code = 503
         revision = services.policy.engine.revision
         policy = PolicyHealth(commit=revision.commit, digest=revision.digest, problem=services.policy.problem)
-        return Readiness(ready=ready, policy=policy, audit=audit, providers=providers)
+        return Readiness(ready=ready, policy=policy, audit=audit, identity=identity, providers=providers)
 
     return routes

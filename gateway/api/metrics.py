@@ -104,6 +104,38 @@ def _instruments(services: Services, registry: CollectorRegistry) -> None:
         ],
         description="The policy revision in force, as labels.",
     )
+    meter.create_observable_counter(
+        "portcullis.identity.changes",
+        one(lambda: services.sync.applied),
+        description="Changes of identities that took effect here: revocations, pushed accounts, signing keys.",
+    )
+    meter.create_observable_counter(
+        "portcullis.identity.change.delay",
+        [lambda _: [Observation(services.sync.delay_s)]],
+        unit="s",
+        description="Seconds from each change being written to its effect here, streams cut included, all together.",
+    )
+    meter.create_observable_gauge(
+        "portcullis.identity.change.delay.last",
+        [lambda _: [Observation(services.sync.last_delay_s)]],
+        unit="s",
+        description="The same of the newest change alone.",
+    )
+    meter.create_observable_gauge(
+        "portcullis.identity.current",
+        one(lambda: int(services.federation.suspended is None)),
+        description="1 while it is known who was revoked, else 0: nobody is let in then.",
+    )
+    meter.create_observable_counter(
+        "portcullis.streams.cut",
+        one(lambda: services.open_exchanges.cut_count),
+        description="Forwarded requests that were ended because their caller may no longer do them.",
+    )
+    meter.create_observable_gauge(
+        "portcullis.streams.open",
+        one(lambda: len(services.open_exchanges)),
+        description="Requests that are being forwarded now.",
+    )
     meter.create_observable_gauge(
         "portcullis.provider.ready",
         [lambda _: [Observation(int(s.ready), {"provider": s.name}) for s in services.federation.status()]],

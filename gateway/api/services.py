@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from audit.log import AuditLog
 from gateway.backends import Backend
 from gateway.counters import Counters
+from gateway.identity_sync import SyncCounters
 from gateway.judgement import Judge
+from gateway.open_exchanges import OpenExchanges
 from gateway.policy.source import PolicySource
 from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
@@ -23,6 +25,8 @@ class Services:
     policy: PolicySource
     audit: AuditLog
     counters: Counters
+    open_exchanges: OpenExchanges
+    sync: SyncCounters
     public_url: str
     instance: str
     checkpoint: Callable[[], bytes | None]
