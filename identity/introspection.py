@@ -18,7 +18,7 @@ import httpx
 
 from identity.authenticator import ProviderUnavailableError
 from identity.call_limits import CallBudget, CallQueue, RecentKeys, TooManyCallsError
-from identity.claims import check_audience
+from identity.claims import check_audience, check_kind
 from identity.client_credential import introspection_credential
 from identity.provider_client import ProviderAnswerError, ask, is_bearer_token
 from identity.provider_metadata import ProviderMetadata
@@ -95,10 +95,10 @@ class Introspector:
     async def introspect(self, token: bytes) -> Introspection:
         """Return what the provider says of a token of its own.
 
-        The answer is checked as far as introspection goes: it is active, of this issuer, for an audience of ours, and
-        not over; what a JWT's claims are held to is for the caller to check. Raises InvalidCredentialError
-        (token_inactive, unknown_issuer, missing_claim, malformed_claim, wrong_audience, token_expired,
-        wrong_token_type) and ProviderUnavailableError.
+        The answer is checked as far as introspection goes: it is active, of this issuer, an access token for an
+        audience of ours, and not over; times and names are for the caller to check. Raises InvalidCredentialError
+        (token_inactive, unknown_issuer, missing_claim, malformed_claim, wrong_audience, token_expired, and what
+        `check_kind` raises) and ProviderUnavailableError.
         """
         claims = await self._claims(token)
         if claims is None:
@@ -173,7 +173,8 @@ class Introspector:
         token_type = claims.get("token_type")
         if token_type is not None and not (isinstance(token_type, str) and token_type.lower() in _TOKEN_TYPES):
             raise rejection("wrong_token_type")
-        check_audience(claims, self._settings)
+        # A refresh token or an ID token can be introspected too.
+        check_kind(None, claims, check_audience(claims, self._settings), self._settings)
         now = self._clock()
         expires_at = claims.get("exp")
         if expires_at is None:

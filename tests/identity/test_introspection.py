@@ -134,6 +134,12 @@ def _with(secret: Path, story: Callable[[Provider], Awaitable[None]], **introspe
         ({"exp": NOW}, "token_expired"),
         ({"token_type": "refresh_token"}, "wrong_token_type"),
         ({"token_type": 5}, "wrong_token_type"),
+        ({"typ": "Bearer"}, "good"),
+        ({"typ": "Refresh"}, "wrong_token_type"),
+        ({"typ": "ID"}, "id_token_not_accepted"),
+        ({"token_use": "id"}, "id_token_not_accepted"),
+        ({"nonce": "n"}, "id_token_not_accepted"),
+        ({"events": {}}, "wrong_token_type"),
     ],
 )
 def test_an_answer_counts_only_if_it_says_all_that_it_must(

@@ -1,7 +1,9 @@
 """Two certified providers with different issuers and key types, over real HTTP."""
 
 import asyncio
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from identity.authenticator import InvalidCredentialError, ProviderUnavailableEr
 from identity.directory import Directory, Person
 from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
-from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, SERVER, OidcProvider
+from tests.identity.issuer import Clock
+from tests.parts.oidc_provider import AUDIENCE, CLI_CLIENT_ID, CLIENT_ID, CLIENT_SECRET, SERVER, OidcProvider
 
 
 def test_the_provider_is_installed_from_a_lock_that_names_no_host() -> None:
@@ -100,6 +103,50 @@ def test_the_other_algorithms_of_real_providers_are_understood(algorithm: Any) -
             await federation.close()
 
         asyncio.run(story())
+
+
+def test_opaque_tokens_of_a_real_provider_are_asked_about_once_in_a_while_and_end_there(tmp_path: Path) -> None:
+    """SECURITY-CASES 20: an answer is kept for that token alone, for `cache_s` at most; other providers see nothing."""
+    secret = tmp_path / "secret"
+    secret.write_text(CLIENT_SECRET)
+    introspection = {"client_id": CLIENT_ID, "client_secret_file": secret, "cache_s": 30}
+    clock = Clock(time.time())
+
+    def asked(provider: OidcProvider) -> int:
+        return provider.requests().get("/token/introspection", 0)
+
+    async def story(corp: OidcProvider, partner: OidcProvider) -> None:
+        settings = [
+            _settings(name, provider, introspection={**introspection, "token_prefix": f"{name}_"})
+            for name, provider in (("corp", corp), ("partner", partner))
+        ]
+        federation = Federation(settings, clock=clock)
+        await federation.start()
+        await federation.first_attempts()
+        alice = corp.tokens("alice").access_token.encode()
+        first = await federation.authenticate(alice)
+        assert (first.subject, first.groups) == ("user:corp:alice", ("group:corp:dev", "group:corp:on-call"))
+        assert await federation.authenticate(alice) is first
+        with pytest.raises(InvalidCredentialError, match="token_inactive"):
+            await federation.authenticate(b"corp_made-up")
+        assert (asked(corp), asked(partner)) == (2, 0)
+
+        corp.rotate()
+        corp.end_sessions("alice")
+        assert await federation.authenticate(alice) is first, "within cache_s"
+        clock.now += 30
+        with pytest.raises(InvalidCredentialError, match="token_inactive"):
+            await federation.authenticate(alice)
+        bob = await federation.authenticate(partner.tokens("bob").access_token.encode())
+        assert bob.subject == "user:partner:bob"
+        assert (asked(corp), asked(partner)) == (3, 1)
+        await federation.close()
+
+    with (
+        OidcProvider("ES256", opaque_tokens=True, token_prefix="corp_") as corp,
+        OidcProvider("RS256", opaque_tokens=True, token_prefix="partner_") as partner,
+    ):
+        asyncio.run(story(corp, partner))
 
 
 def test_rotation_outage_and_return_of_a_real_provider() -> None:
