@@ -1,12 +1,20 @@
 """A token that is bound to a DPoP key counts only with that key's proof, end to end."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.exchange import Exchange
+from gateway.headers import RequestHeaders
+from gateway.possession import Possession
+from identity.dpop import InvalidProofError, ProofVerifier
+from identity.principal import Confirmation
+from identity.proof_nonces import ProofNonces
+from identity.sealing import Sealer
 from tests.parts.front import METHODS, ok
 from tests.parts.gateway import GatewayProcess, Site, bearer, make_site, stored_rows
 from tests.parts.issuer import Issuer
@@ -250,3 +258,41 @@ def test_with_nonces_the_401_gives_the_one_to_use(tmp_path: Any) -> None:
             assert nonce not in asked.text
             assert here.get("/-/api/v1/whoami", here.with_proof("/-/api/v1/whoami", nonce=nonce)).status_code == 200
             assert here.get("/-/api/v1/whoami", bearer(here.unbound)).status_code == 200
+
+
+class Connection:
+    """What is seen of a connection: the target asked for on it, and the client's certificate."""
+
+    def __init__(self, target: bytes, client_thumbprint: str | None) -> None:
+        self.target, self.client_thumbprint = target, client_thumbprint
+
+
+def asked(proof: str | None, certificate: str | None, target: bytes = b"/-/oauth/token?x=1") -> Confirmation | None:
+    """Return the key that a request to the token endpoint offers."""
+    possession = Possession(ProofVerifier(ProofNonces(Sealer(bytes(32)))), PUBLIC_URL)
+    raw: Any = Connection(target, certificate)
+    nothing: Any = None
+    exchange = Exchange(
+        {"method": "POST", "client": None},
+        nothing,
+        nothing,
+        raw,
+        request_id="r",
+        received_us=time.time_ns() // 1000,
+    )
+    headers = [(b"Host", b"gateway.example.com")]
+    exchange.headers = RequestHeaders([*headers, (b"DPoP", proof.encode())] if proof is not None else headers)
+    return possession.offered(exchange)
+
+
+def test_who_asks_for_a_token_offers_the_key_that_they_prove_to_hold() -> None:
+    key = ProofKey()
+    url = PUBLIC_URL + "/-/oauth/token"
+    by_proof, by_certificate = Confirmation("jkt", key.thumbprint), Confirmation("x5t#S256", "print")
+    assert asked(None, None) is None
+    assert asked(key.proof("POST", url), None) == by_proof
+    assert asked(None, "print") == by_certificate
+    assert asked(key.proof("POST", url), "print") == by_proof
+    for wrong in ("", "a.b.c", key.proof("POST", PUBLIC_URL), key.proof("GET", url)):
+        with pytest.raises(InvalidProofError):
+            asked(wrong, "print")

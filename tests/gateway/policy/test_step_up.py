@@ -62,6 +62,7 @@ def suggestion(root: Path, rules: str, **context: ContextValue) -> StepUp | None
         ("p, user:bob, prod, logs/**, read, allow, acr == 'gold'", {"acr": "tin"}, None),
         (ALLOW + "'otp' in amr", {"amr": ("pwd",)}, None),
         (ALLOW + "auth_age_s < 300", {"auth_age_s": 100}, None),
+        (ALLOW + "acr == 'gold' and auth_age_s > 30", {"acr": "tin", "auth_age_s": 100}, None),
         # A new token would do: a login need be neither stronger nor fresher.
         (ALLOW + "token_age_s < 60 and auth_age_s < 300", {"auth_age_s": 100, "token_age_s": 100}, None),
         (ALLOW + "token_age_s < 60 and auth_age_s < 300", {"auth_age_s": 400, "token_age_s": 400}, StepUp((), 299)),
@@ -198,6 +199,8 @@ def test_what_is_suggested_is_allowed_and_else_nothing_would_be(
     fresher: list[dict[str, ContextValue]] = [{}]
     if found.max_age_s is not None:
         fresher = [{"auth_age_s": age} for age in range(min(found.max_age_s, 102) + 1)]
+    else:
+        fresher.append({"auth_age_s": 0})
     for one, other in product(stronger, fresher):
         assert allows(**one, **other)
     if found.max_age_s is not None and found.max_age_s < 61:
