@@ -37,11 +37,11 @@ def sqlite_place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def postgres_place(postgres: Postgres) -> Place:
+def postgres_place(postgres: Postgres) -> Iterator[Place]:
     """Return an empty state on the server that tests share."""
-    place = Place(postgres.create_database(), postgres.password)
-    create_state(place.url, place.password)
-    return place
+    with postgres.database() as url:
+        create_state(url, postgres.password)
+        yield Place(url, postgres.password)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
