@@ -6,7 +6,7 @@ database; an SQLite file belongs to one gateway.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +15,8 @@ from adapters.state.journal import note
 from adapters.state.postgres import PostgresState
 from adapters.state.sqlite import SqliteState
 from identity.state import StateUnavailableError, Topic
+
+PATIENCE_S: Final = 4.0
 
 
 class _Kind(Protocol):
@@ -34,7 +36,7 @@ def create_state(url: str, password: str | None = None) -> None:
 
     Raises StateUnavailableError, also where there are tables already: nothing else ever makes any.
     """
-    kind = _kind(url, password)
+    kind = _kind(url, password, PATIENCE_S)
     try:
         kind.create()
     finally:
@@ -44,11 +46,12 @@ def create_state(url: str, password: str | None = None) -> None:
 class StateDatabase:
     """One database: `sqlite:///path/to/file.db` or `postgresql://user@host/name`.
 
-    Threads may share it. What a transaction wrote is durable once its block has been left.
+    Threads may share it. What a transaction wrote is durable once its block has been left. `patience_s`: how long a
+    transaction waits for a connection, and for what another one has locked.
     """
 
-    def __init__(self, url: str, password: str | None = None) -> None:
-        self._kind = _kind(url, password)
+    def __init__(self, url: str, password: str | None = None, *, patience_s: float = PATIENCE_S) -> None:
+        self._kind = _kind(url, password, patience_s)
         self._closed = False
 
     def open(self) -> None:
@@ -80,7 +83,7 @@ class StateDatabase:
         note(connection, topic, key)
 
 
-def _kind(url: str, password: str | None) -> _Kind:
+def _kind(url: str, password: str | None, patience_s: float) -> _Kind:
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -88,9 +91,9 @@ def _kind(url: str, password: str | None) -> _Kind:
         raise StateUnavailableError("the identity database's URL can't be read") from None
     name = parsed.get_backend_name()
     if name == "postgresql" and parsed.database:
-        return PostgresState(parsed, password)
+        return PostgresState(parsed, password, patience_s)
     if name == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query:
-        return SqliteState(parsed)
+        return SqliteState(parsed, patience_s)
     raise StateUnavailableError(
         f"the URL {parsed.render_as_string()} names no identity database: write sqlite:///path/to/file.db or "
         "postgresql://user@host/name"

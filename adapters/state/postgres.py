@@ -13,7 +13,6 @@ from adapters.state.tables import check_tables, make_tables
 from identity.state import StateUnavailableError
 
 _POOL_SIZE: Final = 4
-_POOL_TIMEOUT_S: Final = 5.0
 # What has been answered must survive a crash of the server, whatever its configuration says; and no statement may
 # hold up requests for long. The server ends those, the kernel connections to a server that has gone silent.
 _CONNECT: Final = {
@@ -24,19 +23,22 @@ _CONNECT: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 8000,
     "target_session_attrs": "read-write",
-    "options": (
-        "-c synchronous_commit=on -c statement_timeout=5s -c lock_timeout=4s -c idle_in_transaction_session_timeout=10s"
-    ),
 }
+_OPTIONS: Final = (
+    "-c synchronous_commit=on -c lock_timeout={lock_ms} -c statement_timeout={statement_ms} "
+    "-c idle_in_transaction_session_timeout=10s"
+)
 
 
 class PostgresState:
     """A small pool of connections, each tried before it is used."""
 
-    def __init__(self, url: URL, password: str | None) -> None:
+    def __init__(self, url: URL, password: str | None, patience_s: float) -> None:
         self._place = url.set(password=None).render_as_string()
         self._password = password
-        arguments = {name: value for name, value in _CONNECT.items() if name not in url.query}
+        lock_ms = int(patience_s * 1000)
+        options = _OPTIONS.format(lock_ms=lock_ms, statement_ms=lock_ms + 1000)
+        arguments = {name: value for name, value in _CONNECT.items() if name not in url.query} | {"options": options}
         if password is not None:
             arguments["password"] = password
         self._engine: Engine = create_engine(
@@ -45,7 +47,7 @@ class PostgresState:
             isolation_level="READ COMMITTED",
             pool_size=_POOL_SIZE,
             max_overflow=_POOL_SIZE,
-            pool_timeout=_POOL_TIMEOUT_S,
+            pool_timeout=patience_s,
             pool_pre_ping=True,
             hide_parameters=True,
         )

@@ -17,8 +17,6 @@ from adapters.sqlite_files import OpenedFiles, WriterLock
 from adapters.state.tables import check_tables, make_tables
 from identity.state import StateUnavailableError
 
-_BUSY_TIMEOUT_S: Final = 2.0
-_TURN_TIMEOUT_S: Final = 5.0
 _OLDEST_SQLITE: Final = (3, 37, 0)  # STRICT tables
 
 
@@ -29,8 +27,9 @@ class SqliteState:
     sync left in memory is never trusted, and a file that was put back is found.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, patience_s: float) -> None:
         self._path = Path(url.database or "")
+        self._patience_s = patience_s
         self._turn = threading.Lock()
         self._lock: WriterLock | None = None
         self._connection: Connection | None = None
@@ -73,7 +72,7 @@ class SqliteState:
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=_TURN_TIMEOUT_S):
+        if not self._turn.acquire(timeout=self._patience_s):
             raise StateUnavailableError(f"{self._path}: the identity database is busy: its disk may be too slow")
         try:
             yield
@@ -116,7 +115,7 @@ class SqliteState:
         connection = sqlite3.connect(
             f"file:{quote(str(self._path.absolute()))}?mode=rw",
             uri=True,
-            timeout=_BUSY_TIMEOUT_S,
+            timeout=self._patience_s,
             isolation_level=None,
             check_same_thread=False,
         )

@@ -72,6 +72,7 @@ class Postgres:
             connection.execute("SET lock_timeout = '5s'")
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
+            connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
         self._free.append(url)
 
     def url(self, database: str) -> str:
