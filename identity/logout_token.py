@@ -143,7 +143,8 @@ def _read(jws: CompactJws, settings: ProviderSettings, now: float) -> ProviderLo
     if issued_at is None:
         raise rejection("missing_claim", claim="iat")
     expires_at = optional_time(claims, "exp")
-    if now >= min(issued_at + MAX_AGE_S, expires_at or issued_at + MAX_AGE_S) + settings.leeway_s:
+    ends_at = issued_at + MAX_AGE_S if expires_at is None else min(expires_at, issued_at + MAX_AGE_S)
+    if now >= ends_at + settings.leeway_s:
         raise rejection("token_expired")
     if issued_at > now + settings.leeway_s:
         raise rejection("token_not_yet_valid")
