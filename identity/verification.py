@@ -40,6 +40,7 @@ from identity.strict_json import JsonObject
 from identity.userinfo import GroupOverage
 
 OWN_ALGORITHM = "ES256"
+OWN_REFRESH_TOKEN = b"prt_"
 OWN_LEEWAY_S = 5
 
 _Value = TypeVar("_Value")
@@ -79,6 +80,7 @@ class Verification:
     claims: JsonObject = field(default_factory=dict)
     audiences: tuple[str, ...] = ()
     lifetime: Lifetime | None = None
+    provisioned_as: str | None = None
     told_groups: tuple[str, ...] = ()
     principal: Principal | None = None
     valid_until: float = math.inf
@@ -148,6 +150,9 @@ class Verifier:
         token = verification.token
         if len(token) > MAX_TOKEN_BYTES:
             raise rejection("token_too_large", limit=MAX_TOKEN_BYTES)
+        if token.startswith(OWN_REFRESH_TOKEN):
+            # Sent to the wrong place by its owner; it must not go on to a provider that introspects.
+            raise rejection("wrong_token_type")
         provider = self._opaque_provider(token)
         if provider is not None:
             verification.provider, verification.route = provider, self._introspected
@@ -225,6 +230,10 @@ class Verifier:
     async def _groups(self, verification: Verification) -> str:
         provider, claims = _given(verification.provider), verification.claims
         settings = provider.settings
+        if settings.scim is not None:
+            key = verification.provisioned_as = pushed_as(claims, settings.scim)
+            if self._resolver.provisioning.find(settings.name, key) is not None:
+                return "those that the provider has pushed, whatever the token says"
         path = settings.groups_claim
         if path is None:
             return "none: no claim of the provider's is configured to hold groups"
@@ -254,16 +263,13 @@ class Verifier:
         lifetime, token_subject = _given(verification.lifetime), subject(claims)
         groups = verification.told_groups
         email: str | None = None
-        provisioned_as: str | None = None
         if settings.tokens == "workloads":
             own, *groups_of_entries = self._resolver.workload_subjects(settings.name, claims)
             name, groups = token_subject, tuple(groups_of_entries)
         else:
             name, email = username(claims, settings), linkable_email(claims, settings)
             own = self._resolver.person_subject(settings.name, token_subject, name, email)
-            if settings.scim is not None:
-                provisioned_as = pushed_as(claims, settings.scim)
-            groups = self._resolver.groups(settings.name, provisioned_as, groups)
+            groups = self._resolver.groups(settings.name, verification.provisioned_as, groups)
         verification.principal = Principal(
             subject=own,
             provider=settings.name,
@@ -279,7 +285,7 @@ class Verifier:
             token_sha256=verification.digest.hex(),
             kind="workload" if settings.tokens == "workloads" else "user",
             email=email,
-            provisioned_as=provisioned_as,
+            provisioned_as=verification.provisioned_as,
             provider_session=printable_text(claims, "sid"),
             confirmation=confirmation_of(claims),
         )
@@ -290,7 +296,7 @@ class Verifier:
     async def _standing(self, verification: Verification) -> str:
         principal = verification.principal = self._resolver.recheck(_given(verification.principal))
         acting = "".join(f", through {delegate.subject}" for delegate in principal.delegates)
-        return f"in force: {principal.subject}{acting}, {len(principal.groups)} groups"
+        return f"in force: {principal.subject}{acting}, {counted_groups(len(principal.groups))}"
 
     async def _own_signature(self, verification: Verification) -> str:
         jws = _given(verification.jws)
@@ -321,8 +327,13 @@ def told_groups(claim: object, groups: Sequence[str]) -> str:
     """Say which groups count, and how many of the claim's don't because no rule can name them."""
     given = len(claim) if isinstance(claim, list) else int(claim is not None)
     dropped = given - len(groups)
-    text = f"{len(groups)} groups: {', '.join(groups)}" if groups else "no groups"
+    text = f"{counted_groups(len(groups))}: {', '.join(groups)}" if groups else "no groups"
     return f"{text}; {dropped} more that no rule can name, or twice the same" if dropped > 0 else text
+
+
+def counted_groups(count: int) -> str:
+    """Return a number of groups in words."""
+    return "1 group" if count == 1 else f"{count} groups"
 
 
 def printable(text: object) -> str:
