@@ -1,13 +1,16 @@
-"""A backend for large bodies, run as a program: /sink swallows what is sent, /source/N sends N bytes.
+"""A backend for large bodies, run as a program: /sink swallows what is sent, /source/N sends N bytes, /drip never ends.
 
 It works on raw sockets, so that it never holds more than one piece of a body.
 """
 
 import argparse
+import contextlib
 import socket
 import threading
+import time
 
 PIECE = 256 * 1024
+DRIP_EVERY_S = 0.005
 
 
 def main() -> None:
@@ -37,6 +40,9 @@ def _serve(connection: socket.socket) -> None:
 
 def _answer(connection: socket.socket, head: bytes, already: int) -> None:
     target = head.split(b" ", 2)[1]
+    if target == b"/drip":
+        _drip(connection)
+        return
     if target.startswith(b"/source/"):
         length = int(target.rpartition(b"/")[2])
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
@@ -47,6 +53,14 @@ def _answer(connection: socket.socket, head: bytes, already: int) -> None:
     received = _swallow(connection, _content_length(head), already)
     text = b"%d" % received
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+
+
+def _drip(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"1\r\n.\r\n")
+            time.sleep(DRIP_EVERY_S)
 
 
 def _swallow(connection: socket.socket, length: int, received: int) -> int:

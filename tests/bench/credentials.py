@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 from joserfc import jwk, jwt
 
 AUDIENCE = "portcullis"
-USERNAME = "alice@example.com"
+PERSON = "alice"
+USERNAME = f"{PERSON}@example.com"
 GROUPS = ("bench", "dev", "oncall")
 KEY_ID = "bench-1"
 TOKEN_LIFETIME_S = 3600
@@ -29,7 +30,8 @@ class Credentials:
 
     `token` is good for an hour, `expired` was good until an hour ago, `forged` has the claims of `token` under
     another key's signature. `public_key_file` is PEM, `certificate_file` a self-signed X.509 certificate of the same
-    key, `jwks` the same as RFC 7517 has it. `fresh_token` signs one more good token, with the `jti` it is given.
+    key, `jwks` the same as RFC 7517 has it. `fresh_token` signs one more good token, with the `jti` it is given;
+    `token_of` one for the person it is given.
     """
 
     issuer: str
@@ -40,6 +42,7 @@ class Credentials:
     public_key_file: Path
     certificate_file: Path
     fresh_token: Callable[[str], str]
+    token_of: Callable[[str], str]
 
 
 def make_credentials(issuer: str, directory: Path) -> Credentials:
@@ -62,17 +65,20 @@ def make_credentials(issuer: str, directory: Path) -> Credentials:
         public_key_file=public_key_file,
         certificate_file=certificate_file,
         fresh_token=lambda jwt_id: _signed_token(private, issuer, issued_at=now, jwt_id=jwt_id),
+        token_of=lambda person: _signed_token(private, issuer, issued_at=now, person=person),
     )
 
 
-def _signed_token(private: rsa.RSAPrivateKey, issuer: str, *, issued_at: int, jwt_id: str = "bench") -> str:
+def _signed_token(
+    private: rsa.RSAPrivateKey, issuer: str, *, issued_at: int, jwt_id: str = "bench", person: str = PERSON
+) -> str:
     """Return an RFC 9068 access token for the bench's caller, signed with RS256; times are Unix seconds."""
     claims: dict[str, object] = {
         "iss": issuer,
         "aud": AUDIENCE,
-        "sub": "alice",
+        "sub": person,
         "client_id": "bench",
-        "email": USERNAME,
+        "email": f"{person}@example.com",
         "email_verified": True,
         "groups": list(GROUPS),
         "iat": issued_at,

@@ -59,6 +59,10 @@ KEYS: Mapping[str, Key] = {
     "audit_sqlite_rps": Key("durable audit records, 64 writers, SQLite", "records/s", Bar(10_000)),
     "token_cached_us": Key("token check, seen before, median", "µs", Bar(5, at_most=True)),
     "token_uncached_us": Key("token check, first time, RS256, median", "µs", Bar(200, at_most=True)),
+    "token_cache_100k_mb": Key("memory of 100,000 tokens that were seen before", "MB", Bar(150, at_most=True)),
+    "token_bad_100k_mb": Key("memory after 100,000 different bad tokens", "MB", Bar(10, at_most=True)),
+    "revocation_p99_s": Key("revocation to the last byte served, p99, one process", "s", Bar(1, at_most=True)),
+    "revocation_replicas_p99_s": Key("the same, revoked at another replica", "s", Bar(3, at_most=True)),
     "body_1gib_mb": Key("memory over idle for 1 GiB up, then 1 GiB down", "MB", Bar(30, at_most=True)),
     "cli_start_ms": Key("portcullis --help, median", "ms", Bar(300, at_most=True)),
 }

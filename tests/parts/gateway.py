@@ -56,10 +56,12 @@ def make_site(
     tls: Mapping[str, Any] | None = None,
     identity: Mapping[str, Any] | None = None,
     with_state: bool = False,
+    port: int = 0,
 ) -> Site:
     """Write a complete site below `directory` and return it; `identity` adds keys to that section.
 
-    `with_state` gives it identity state in an SQLite database of its own.
+    `with_state` gives it identity state in an SQLite database of its own. With a `port` its public URL is where it
+    listens, for browsers to come to.
     """
     policies = directory / "policies"
     (policies / "rules").mkdir(parents=True)
@@ -74,8 +76,8 @@ def make_site(
     state = _identity_state(directory) if with_state else {}
     config = directory / "portcullis.yaml"
     document = {
-        "listen": "127.0.0.1:0",
-        "public_url": "https://gateway.example.com",
+        "listen": f"127.0.0.1:{port}",
+        "public_url": f"http://127.0.0.1:{port}" if port else "https://gateway.example.com",
         "policies": "./policies",
         "database": "sqlite:///portcullis.db",
         "audit": {"origin": ORIGIN, "signing_key_file": "audit.key"},
