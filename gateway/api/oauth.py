@@ -177,8 +177,9 @@ async def _revoke(services: OAuthServices, exchange: Exchange, parameters: Param
 
 
 def _client_id(parameters: Parameters) -> str:
+    """Return the client for the record, where it is a known one: else it may be anything, a token by mistake."""
     try:
-        return parameters.get("client_id") or ""
+        return client_of(parameters).id
     except OAuthError:
         return ""
 

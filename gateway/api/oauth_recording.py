@@ -8,8 +8,6 @@ from gateway.exchange import Exchange
 from identity.issuer.oauth_error import OAuthError
 from identity.principal import Principal
 
-_MAX_CLIENT = 64
-
 
 def recorder(
     services: OAuthServices, exchange: Exchange, action: AuthnAction, client: str
@@ -49,7 +47,7 @@ async def record_refusal(
             result="fail",
             actor=None,
             source=exchange.source,
-            client=client[:_MAX_CLIENT],
+            client=client,
             provider="",
             session=None,
             detail=f"{error.error}: {error.description}",
