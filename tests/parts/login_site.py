@@ -4,7 +4,6 @@ with LoginSite(tmp_path) as site:
     HttpBrowser().get(site.url + "/-/console/")
 """
 
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from adapters.state.database import create_state
 from identity.sealing import Sealer
 from tests.parts.gateway import GatewayProcess, Site, make_site
+from tests.parts.nginx import free_port
 from tests.parts.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider
 
 BACKEND = {
@@ -27,16 +27,8 @@ BACKEND = {
 PEOPLE = "people:\n  alice:\n    accounts:\n      - {provider: corp, subject: alice}\n"
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class LoginSite:
-    """Providers `corp` (RS256) and `partner` (ES256), and a gateway whose public URL is where it listens.
+    """Providers `corp` (RS256) and `partner` (ES256, which tells of logouts), and a gateway at its public URL.
 
     `provider` adds to every provider's settings, `identity` to the configuration's `identity`, and `only` leaves the
     named providers in it.
@@ -59,7 +51,11 @@ class LoginSite:
         self._running = ExitStack()
         redirect_uris = (f"{self.url}/-/login/callback",)
         self.corp = OidcProvider("RS256", redirect_uris=redirect_uris)
-        self.partner = OidcProvider("ES256", redirect_uris=redirect_uris)
+        told = {
+            "backchannel_logout_uri": f"{self.url}/-/login/backchannel",
+            "backchannel_logout_session_required": True,
+        }
+        self.partner = OidcProvider("ES256", redirect_uris=redirect_uris, client=told)
         self.site: Site
         self.gateway: GatewayProcess
 

@@ -1,0 +1,57 @@
+"""The pages while something they need is away: nobody is let in, and people are told in plain words."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.console.people import SESSION, Person, authorize_path, device, events, polled
+from tests.parts.http_browser import HttpBrowser, http_browser
+from tests.parts.login_site import LoginSite
+
+
+@pytest.fixture
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginSite]:
+    """Start a site that may be broken."""
+    with LoginSite(tmp_path_factory.mktemp("outages")) as site:
+        yield site
+
+
+@pytest.fixture
+def browser() -> Iterator[HttpBrowser]:
+    with http_browser() as browser:
+        yield browser
+
+
+def test_a_provider_that_can_not_be_reached_is_503_and_no_login(own_site: LoginSite, browser: HttpBrowser) -> None:
+    alice = Person(own_site, browser, "alice")
+    address = alice.callback(provider="partner")
+    own_site.partner.stop()
+    page = browser.open(address)
+    assert page.status == 503
+    assert "partner" in page.text and own_site.partner.issuer not in page.text
+    assert SESSION not in alice.jar
+    assert events(own_site)[-1]["detail"] == "provider_unavailable"
+
+
+def test_what_can_not_be_recorded_is_not_done(own_site: LoginSite, browser: HttpBrowser) -> None:
+    """No cookie, no code and no device comes of a login that left no record."""
+    alice = Person(own_site, browser, "alice")
+    consent = alice.log_in(authorize_path())
+    waiting = device(own_site)
+    with http_browser() as another:
+        carol = Person(own_site, another, "alice")
+        address = carol.callback()
+        confirm = carol.log_in("/-/device")
+        confirm = another.submit(confirm, user_code=waiting["user_code"])
+        own_site.site.database.rename(own_site.site.database.with_suffix(".gone"))
+        assert another.open(address).status == 503
+        assert another.submit(confirm, decision="allow").status == 503
+    refused = browser.submit(consent, decision="allow")
+    assert refused.status == 503
+    assert "location" not in refused.response.headers
+    assert "can't be recorded" in refused.text
+    assert polled(own_site, waiting["device_code"]).json()["error"] in ("authorization_pending", "slow_down")
+    kept = dict(alice.jar)
+    page = alice.open("/-/login?provider=corp")
+    assert page.status == 503
+    assert alice.jar[SESSION] == kept[SESSION]
