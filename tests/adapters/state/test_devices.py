@@ -35,6 +35,13 @@ def test_a_user_code_is_taken_until_its_request_has_expired(state: SqlState, rep
     assert state.poll_device(b"device-3", NOW + 600) is not None
 
 
+def test_a_user_code_is_free_again_however_much_else_has_expired(state: SqlState) -> None:
+    for number in range(2, 52):
+        state.add_device(device(number, expires_at=NOW + 300))
+    state.add_device(device())
+    assert state.add_device(device(100, user_code="BCDFGHJ1", created_at=NOW + 600, expires_at=NOW + 1200))
+
+
 def test_of_many_requests_for_one_user_code_one_gets_it(state: SqlState, replica: SqlState) -> None:
     calls = [
         lambda s=store, n=number: s.add_device(device(n, user_code="SAME"))

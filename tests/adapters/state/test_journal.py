@@ -11,10 +11,11 @@ import pytest
 from adapters.state.change_feed import MOST_CHANGES
 from adapters.state.database import StateDatabase
 from adapters.state.journal import KEPT_S
-from adapters.state.schema import change_head, changes
+from adapters.state.schema import change_head, changes, grants
 from adapters.state.state import SqlState
 from identity.state import Change
 from tests.adapters.state.conftest import Place
+from tests.adapters.state.samples import NOW, grant
 from tests.parts.postgres import Postgres
 
 WRITERS = 4
@@ -157,6 +158,29 @@ def test_a_writer_waits_for_the_one_before_it_and_takes_its_number_where_it_give
     found = reader.changes(0)
     assert found is not None
     assert [(each.number, each.key) for each in found] == [(1, "quick")]
+    first.close()
+    second.close()
+
+
+def test_who_ends_grants_and_who_notes_a_change_never_wait_for_each_other(
+    postgres_place: Place, postgres: Postgres
+) -> None:
+    """Every writer locks the journal before any other row, so a part that changes grants in its own transaction can."""
+    first, second = postgres_place.open(), postgres_place.open()
+    SqlState(first).add_grant(grant())
+    ended: list[tuple[str, ...]] = []
+
+    def end() -> None:
+        ended.append(SqlState(second).end_grants(now=NOW, reason="revoked", subject="user:alice"))
+
+    with first.transaction() as connection:
+        first.note_change(connection, "provisioning", "corp")
+        thread = threading.Thread(target=end)
+        thread.start()
+        wait_for_a_blocked_writer(postgres)
+        connection.execute(grants.update().values(renewed_at=NOW + 1))
+    thread.join(10)
+    assert ended == [("grant-1",)]
     first.close()
     second.close()
 
