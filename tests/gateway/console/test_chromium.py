@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import secrets
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
 import pytest
@@ -86,27 +89,52 @@ def test_a_person_lets_a_device_in_by_its_code(site: LoginSite, page: Page) -> N
     assert page_errors(page) == []
 
 
-def test_a_form_on_another_site_can_not_act_for_the_person(site: LoginSite, page: Page) -> None:
+@contextmanager
+def another_site(body: str) -> Iterator[int]:
+    """Serve a page from another port of this machine; `127.0.0.1` makes it the same site, `localhost` a foreign one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("action", ["/-/logout", "/-/console/sessions"])
+def test_a_form_on_another_page_can_not_act_for_the_person(site: LoginSite, page: Page, host: str, action: str) -> None:
     """SECURITY-CASES 27."""
     page.goto(site.url + CONSOLE)
     page.get_by_role("link", name="corp").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("user:alice")
-    for action in ("/-/logout", "/-/console/sessions"):
-        page.goto("about:blank")
-        fields = '<input name="session" value="all"><button>Win</button>'
-        page.set_content(f'<form method="post" action="{site.url}{action}">{fields}</form>')
+    fields = '<input name="session" value="all"><button>Win</button>'
+    with another_site(f'<form method="post" action="{site.url}{action}">{fields}</form>') as port:
+        page.goto(f"http://{host}:{port}/")
         page.get_by_role("button", name="Win").click()
         expect(page.get_by_role("heading")).to_have_text("This form is not ours")
     page.goto(site.url + CONSOLE)
     expect(page.get_by_role("heading", level=1)).to_have_text("user:alice")
 
 
-def test_no_page_is_shown_inside_another_sites_frame(site: LoginSite, page: Page) -> None:
-    page.goto("about:blank")
+def test_no_page_is_shown_inside_another_ones_frame(site: LoginSite, page: Page) -> None:
     addresses = {}
     for path in ("/-/login", "/-/console/style.css"):
-        page.set_content(f'<iframe src="{site.url}{path}" width="400" height="300"></iframe>', wait_until="load")
-        addresses[path] = page.frames[-1].url
+        with another_site(f'<iframe src="{site.url}{path}"></iframe>') as port:
+            page.goto(f"http://127.0.0.1:{port}/")
+            addresses[path] = page.frames[-1].url
     assert addresses["/-/login"].startswith("chrome-error:")
     # What is no page may be: so the browser does show frames here.
     assert addresses["/-/console/style.css"] == site.url + "/-/console/style.css"
