@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import httpx
 import pytest
 
 from gateway.api.scim import MAX_BODY_BYTES
+from gateway.app import create_identity_state
 from identity.scim.schema import CORE_GROUP, CORE_USER, ENTERPRISE_USER
+from identity.sealing import Sealer
 from tests.identity.scim.samples import ENTRA_USER, patch_of
 from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
 from tests.parts.issuer import Issuer
+from tests.parts.postgres import Postgres
 from tests.parts.raw_client import RawClient
 from tests.parts.raw_upstream import RawConnection, RawUpstream
 
@@ -540,6 +544,46 @@ def test_nothing_is_written_while_it_can_not_be_recorded_or_kept(tmp_path: Path)
                 assert world.scim.get(path).json()["active"] is True
             process.wait_until(lambda: world.patch(path, off).status_code == 200, "the log to be used again")
             world.scim.close()
+
+
+def test_what_one_replica_is_pushed_counts_at_the_other(tmp_path: Path, postgres: Postgres) -> None:
+    """SECURITY-CASES 28: open streams at the other replica included, within the 3 s that are the bar."""
+    Sealer.create(tmp_path / "identity.secret")
+    database = postgres.create_database()
+    create_identity_state(database, postgres.password)
+    state = {
+        "database": database,
+        "database_password_env": "DB_PASSWORD",
+        "secret_file": str(tmp_path / "identity.secret"),
+    }
+    environment = {"SCIM_TOKEN": TOKEN, "DB_PASSWORD": postgres.password}
+    with ExitStack() as stack:
+        issuer = stack.enter_context(Issuer())
+        backend = {**_BACKEND, "url": stack.enter_context(RawUpstream(line_then_silence)).url}
+        worlds = []
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            site = make_site(
+                tmp_path / name,
+                providers=[{**issuer.settings, "scim": {"token_env": "SCIM_TOKEN"}}],
+                backends=[backend],
+                rules=RULES,
+                identity={"state": state},
+            )
+            process = stack.enter_context(GatewayProcess(site, environment=environment))
+            worlds.append(World(process, issuer))
+            stack.callback(worlds[-1].scim.close)
+        one, other = worlds
+        alice, token = one.user("alice"), one.token("alice")
+        one.group("dev", alice)
+        other.gateway.wait_until(lambda: other.groups(token) == ["group:corp:dev"], "the other hears of the group")
+        with other.stream(token) as stream:
+            started = time.monotonic()
+            one.patch(f"/Users/{alice}", {"op": "replace", "value": {"active": False}})
+            stream.read_to_close()
+            assert time.monotonic() - started < 3
+        assert other.who(token).json()["error"] == "account_deprovisioned"
+        assert other.scim.get(f"/Users/{alice}").json()["active"] is False
 
 
 def test_only_pushed_accounts_of_a_provider_that_requires_it_are_let_in(tmp_path: Path) -> None:
