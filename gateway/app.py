@@ -78,7 +78,8 @@ def create_identity_state(url: str, password: str | None = None) -> None:
     create_state(url, password)
 
 
-def _state_password(state: StateSettings) -> str | None:
+def state_password(state: StateSettings) -> str | None:
+    """Return the identity database's password, None where it has none; raises SecretError."""
     file, env = state.database_password_file, state.database_password_env
     if file is None and env is None:
         return None
@@ -91,12 +92,12 @@ def open_audit_reader(url: str) -> AuditReader:
 
 
 @contextmanager
-def open_identity_state(state: StateSettings) -> Iterator[tuple[SqlState, SqlProvisioning]]:
-    """Open the identity database beside the gateways that use it: what it keeps, and what providers push.
+def open_identity_state(state: StateSettings, *, read_only: bool = False) -> Iterator[tuple[SqlState, SqlProvisioning]]:
+    """Open the identity database: what it keeps, and what providers push; `read_only` also beside a gateway.
 
     Raises StateUnavailableError and SecretError.
     """
-    database = StateDatabase(state.database, _state_password(state))
+    database = StateDatabase(state.database, state_password(state), read_only=read_only)
     try:
         database.open()
         yield SqlState(database), SqlProvisioning(database)
@@ -182,7 +183,7 @@ def build(settings: Settings) -> Proxy:
     )
     parts = Parts(audit, federation, policy, backends, open_exchanges, instance)
     if state is not None:
-        parts.state = StateDatabase(state.database, _state_password(state))
+        parts.state = StateDatabase(state.database, state_password(state))
         parts.identity = identity_parts(
             settings,
             services,

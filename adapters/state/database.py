@@ -36,7 +36,7 @@ def create_state(url: str, password: str | None = None) -> None:
 
     Raises StateUnavailableError, also where there are tables already: nothing else ever makes any.
     """
-    kind = _kind(url, password, PATIENCE_S)
+    kind = _kind(url, password, PATIENCE_S, read_only=False)
     try:
         kind.create()
     finally:
@@ -47,11 +47,14 @@ class StateDatabase:
     """One database: `sqlite:///path/to/file.db` or `postgresql://user@host/name`.
 
     Threads may share it. What a transaction wrote is durable once its block has been left. `patience_s`: how long a
-    transaction waits for a connection, and for what another one has locked.
+    transaction waits for a connection, and for what another one has locked. `read_only` is for looking at the state
+    beside its gateway: it takes no lock and writes nothing.
     """
 
-    def __init__(self, url: str, password: str | None = None, *, patience_s: float = PATIENCE_S) -> None:
-        self._kind = _kind(url, password, patience_s)
+    def __init__(
+        self, url: str, password: str | None = None, *, patience_s: float = PATIENCE_S, read_only: bool = False
+    ) -> None:
+        self._kind = _kind(url, password, patience_s, read_only)
         self._closed = False
 
     def open(self) -> None:
@@ -83,7 +86,7 @@ class StateDatabase:
         note(connection, topic, key)
 
 
-def _kind(url: str, password: str | None, patience_s: float) -> _Kind:
+def _kind(url: str, password: str | None, patience_s: float, read_only: bool) -> _Kind:
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -91,9 +94,9 @@ def _kind(url: str, password: str | None, patience_s: float) -> _Kind:
         raise StateUnavailableError("the identity database's URL can't be read") from None
     name = parsed.get_backend_name()
     if name == "postgresql" and parsed.database:
-        return PostgresState(parsed, password, patience_s)
+        return PostgresState(parsed, password, patience_s, read_only)
     if name == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query:
-        return SqliteState(parsed, patience_s)
+        return SqliteState(parsed, patience_s, read_only)
     raise StateUnavailableError(
         f"the URL {parsed.render_as_string()} names no identity database: write sqlite:///path/to/file.db or "
         "postgresql://user@host/name"

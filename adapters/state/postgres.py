@@ -22,7 +22,6 @@ _CONNECT: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 8000,
-    "target_session_attrs": "read-write",
 }
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout={lock_ms} -c statement_timeout={statement_ms} "
@@ -33,12 +32,19 @@ _OPTIONS: Final = (
 class PostgresState:
     """A small pool of connections, each tried before it is used."""
 
-    def __init__(self, url: URL, password: str | None, patience_s: float) -> None:
+    def __init__(self, url: URL, password: str | None, patience_s: float, read_only: bool) -> None:
         self._place = url.set(password=None).render_as_string()
         self._password = password
         lock_ms = int(patience_s * 1000)
         options = _OPTIONS.format(lock_ms=lock_ms, statement_ms=lock_ms + 1000)
-        arguments = {name: value for name, value in _CONNECT.items() if name not in url.query} | {"options": options}
+        if read_only:
+            options += " -c default_transaction_read_only=on"
+        # Of several hosts in the URL, a gateway needs the primary server.
+        attributes = "any" if read_only else "read-write"
+        arguments = {name: value for name, value in _CONNECT.items() if name not in url.query} | {
+            "options": options,
+            "target_session_attrs": attributes,
+        }
         if password is not None:
             arguments["password"] = password
         self._engine: Engine = create_engine(

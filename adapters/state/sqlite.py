@@ -27,8 +27,9 @@ class SqliteState:
     sync left in memory is never trusted, and a file that was put back is found.
     """
 
-    def __init__(self, url: URL, patience_s: float) -> None:
+    def __init__(self, url: URL, patience_s: float, read_only: bool) -> None:
         self._path = Path(url.database or "")
+        self._mode = "ro" if read_only else "rw"
         self._patience_s = patience_s
         self._turn = threading.Lock()
         self._lock: WriterLock | None = None
@@ -105,22 +106,23 @@ class SqliteState:
             raise StateUnavailableError(
                 f"{self._path}: the identity database is missing; restore it (`portcullis init-state` makes a new one)"
             )
-        self._lock = _lock(self._path)
+        self._lock = None if self._mode == "ro" else _lock(self._path)
         engine = create_engine("sqlite://", creator=self._driver, poolclass=NullPool, hide_parameters=True)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", _begin if self._mode == "ro" else _begin_writing)
         self._connection = engine.connect()
         return self._connection
 
     def _driver(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(str(self._path.absolute()))}?mode=rw",
+            f"file:{quote(str(self._path.absolute()))}?mode={self._mode}",
             uri=True,
             timeout=self._patience_s,
             isolation_level=None,
             check_same_thread=False,
         )
         try:
-            self._prepare(connection)
+            if self._mode == "rw":
+                self._prepare(connection)
         except BaseException:
             connection.close()
             raise
@@ -169,6 +171,10 @@ def _taken_away(path: Path) -> StateUnavailableError:
 
 
 def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
     # What is read in a transaction is still so when it writes.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -23,7 +23,7 @@ async def teach(federation: Federation, settings: Settings) -> str | None:
         return None
     try:
         sealer = Sealer.load(state.secret_file)
-        with open_identity_state(state) as (store, accounts):
+        with open_identity_state(state, read_only=True) as (store, accounts):
             own = SigningKeys(store, sealer, issuer=settings.public_url, signing_key_s=settings.identity.signing_key_s)
             # Following reads the keys that are there; loading would make one where one is due.
             await own.follow(())

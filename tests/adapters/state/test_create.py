@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from adapters.state.database import StateDatabase, create_state
 from adapters.state.state import SqlState
-from identity.state import StateUnavailableError
+from identity.state import Grant, StateUnavailableError
 from tests.adapters.state.conftest import Place
 from tests.adapters.state.samples import grant
 from tests.parts.postgres import Postgres
@@ -115,3 +115,27 @@ def test_missing_tables_are_named(place: Place, database: StateDatabase) -> None
     database.close()
     with pytest.raises(StateUnavailableError, match=r"tables are missing \(identity_code\): restore"):
         place.open()
+
+
+def test_a_look_from_beside_a_gateway_disturbs_nothing_and_writes_nothing(
+    place: Place, database: StateDatabase, state: SqlState
+) -> None:
+    state.add_grant(grant())
+    beside = StateDatabase(place.url, place.password, read_only=True)
+    looking = SqlState(beside)
+    assert looking.grant("grant-1") == grant()
+    with pytest.raises(StateUnavailableError, match="read-only"):
+        looking.add_grant(grant(2))
+    state.add_grant(grant(3))
+    assert looking.grant("grant-3") == grant(3)
+    beside.close()
+    database.close()
+    assert looking_alone(place) == grant(3)
+
+
+def looking_alone(place: Place) -> Grant | None:
+    """Look where no gateway runs."""
+    alone = StateDatabase(place.url, place.password, read_only=True)
+    found = SqlState(alone).grant("grant-3")
+    alone.close()
+    return found
