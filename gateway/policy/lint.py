@@ -55,23 +55,20 @@ def _subjects_of_nobody(bundle: PolicyBundle) -> list[Finding]:
     """Report rows about people and workloads that no caller can be: an allow is idle, a deny protects nothing."""
     findings = []
     for row in (*bundle.rules, *bundle.links):
-        problem = _subject_problem(row.fields[0], bundle.directory, is_deny=row.type == "p" and row.fields[4] == "deny")
+        problem = _subject_problem(row.fields[0], bundle.directory)
         if problem is not None:
             findings.append(_finding(row, f"is about {row.fields[0]}, {problem}"))
     return findings
 
 
-def _subject_problem(subject: str, directory: Directory, *, is_deny: bool) -> str | None:
+def _subject_problem(subject: str, directory: Directory) -> str | None:
+    # Rows of somebody deactivated are no finding: deactivating must be a change of one line that passes every check.
     kind, _, name = subject.partition(":")
-    if kind == "user" and ":" not in name:
-        person = directory.person(name)
-        if person is None:
-            return (
-                f"who is not in {IDENTITIES}: add them, or name the account as user:<provider>:<name>, "
-                "which it is called while nobody is linked to it"
-            )
-        if person.deactivated and not is_deny:
-            return f"who is deactivated ({IDENTITIES}:{person.line}): remove the row"
+    if kind == "user" and ":" not in name and directory.person(name) is None:
+        return (
+            f"who is not in {IDENTITIES}: add them, or name the account as user:<provider>:<name>, "
+            "which it is called while nobody is linked to it"
+        )
     if kind == "workload":
         provider, _, entry = name.partition(":")
         if not directory.has_workload(provider, entry):
