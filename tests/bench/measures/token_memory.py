@@ -32,12 +32,12 @@ def token_memory(setting: Setting) -> Findings:
 
 async def _measure() -> Findings:
     # Ed25519, since signing as many with RSA would take minutes; what is remembered is the same.
-    key = jwk.OKPKey.import_key(Ed25519PrivateKey.generate(), {"kid": "bench", "use": "sig", "alg": "EdDSA"})
+    key = jwk.OKPKey.import_key(Ed25519PrivateKey.generate(), {"kid": "bench", "use": "sig", "alg": "Ed25519"})
     settings = ProviderSettings(
         name=PROVIDER,
         issuer=_ISSUER,
         audiences=(AUDIENCE,),
-        algorithms=("EdDSA",),
+        algorithms=("Ed25519",),
         username_claim="email",
         groups_claim="groups",
     )
@@ -67,7 +67,7 @@ def _provider(key: jwk.OKPKey) -> Callable[[httpx.Request], httpx.Response]:
 
 def _tokens(key: jwk.OKPKey, kind: str, count: int) -> Iterator[bytes]:
     now = int(time.time())
-    header = {"alg": "EdDSA", "typ": "at+jwt", "kid": "bench"}
+    header = {"alg": "Ed25519", "typ": "at+jwt", "kid": "bench"}
     for number in range(count):
         claims = {
             "iss": _ISSUER,
@@ -81,7 +81,7 @@ def _tokens(key: jwk.OKPKey, kind: str, count: int) -> Iterator[bytes]:
             "exp": now + _LIFETIME_S,
             "jti": f"{kind}-{number}",
         }
-        yield jwt.encode(header, claims, key, algorithms=["EdDSA"]).encode()
+        yield jwt.encode(header, claims, key, algorithms=["Ed25519"]).encode()
 
 
 def _damaged(tokens: Iterator[bytes]) -> Iterator[bytes]:
