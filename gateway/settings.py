@@ -73,7 +73,7 @@ def _state_database_url(text: str) -> str:
         url = make_url(text)
     except ArgumentError:
         raise ValueError("must be a database URL, such as sqlite:///var/identity.db") from None
-    if url.password is not None:
+    if url.password is not None or any("password" in name for name in url.query):
         raise ValueError("must hold no password: use database_password_file or database_password_env")
     if url.get_backend_name() == "postgresql":
         if not url.database:

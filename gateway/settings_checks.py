@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from audit.note import Signer, SigningKeyError
 from gateway.config_file import Location, Value
 from gateway.settings_errors import Schema, dotted, known_keys
+from gateway.state_checks import STATE_DATABASE, STATE_SECRET, missing_state, secret_problem, state_clashes
 from gateway.tls_checks import tls_problem
 from identity.introspection_settings import prefix_conflict
 
@@ -24,7 +25,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def absolute(data: Mapping[str, Value], schema: Schema, base: Path) -> dict[str, Value]:
-    """Return the configuration with every path in it absolute: what `*_file`, `policies` and `database` name."""
+    """Return the configuration with every path in it absolute: what `*_file`, `policies` and databases name."""
 
     def inner(location: Location, value: Value) -> Value:
         if isinstance(value, dict):
@@ -33,7 +34,7 @@ def absolute(data: Mapping[str, Value], schema: Schema, base: Path) -> dict[str,
             return [inner((*location, index), below) for index, below in enumerate(value)]
         if not isinstance(value, str) or not value:
             return value
-        if location == DATABASE:
+        if location in (DATABASE, STATE_DATABASE):
             return _absolute_database(value, base)
         return str(base / value) if _names_a_path(location, data, schema) else value
 
@@ -63,6 +64,7 @@ def clashes(data: Mapping[str, Value], adapters: Collection[str]) -> Iterator[Pr
     yield from _repeated(providers, ("identity", "providers"), "name")
     yield from _repeated(providers, ("identity", "providers"), "issuer")
     yield from _prefix_conflicts(providers)
+    yield from state_clashes(data)
     backends = data.get("backends")
     yield from _repeated(backends, ("backends",), "name")
     for index, entry in enumerate(backends if isinstance(backends, list) else ()):
@@ -123,6 +125,8 @@ def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Ite
             problem = _file_problem(Path(value), base)
             if problem is None and location == SIGNING_KEY:
                 problem = _signing_key_problem(Path(value))
+            if problem is None and location == STATE_SECRET:
+                problem = secret_problem(Path(value))
             section = data.get("tls")
             if problem is None and location[0] == "tls" and isinstance(section, dict):
                 problem = tls_problem(key, section)
@@ -130,6 +134,7 @@ def missing_inputs(data: Mapping[str, Value], schema: Schema, base: Path) -> Ite
             problem = _variable_problem(value)
         if problem:
             yield location, f"`{dotted(location)}` {problem}"
+    yield from missing_state(data, base)
 
 
 def missing_database(data: Mapping[str, Value], base: Path) -> Iterator[Problem]:

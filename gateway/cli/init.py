@@ -17,6 +17,8 @@ _ORIGIN = "gateway.example.com/audit"
 _KEY = Path("var/audit.key")
 _VERIFIER_KEY = Path("var/audit.pub")
 _DATABASE = Path("var/portcullis.db")
+_STATE_DATABASE = Path("var/identity.db")
+_STATE_SECRET = Path("var/identity.secret")
 
 
 def init(
@@ -26,17 +28,19 @@ def init(
     ] = _ORIGIN,
     output: FormatOption = Format.text,
 ) -> None:
-    """Write a configuration, a starter policy, an audit signing key and an empty audit log.
+    """Write a configuration, a starter policy, an audit signing key, an empty audit log and empty identity state.
 
     The policy becomes a git repository with one commit, where git is installed and DIR is in no repository yet.
     """
     from audit.note import Signer, SigningKeyError
-    from gateway.app import create_audit_store
+    from gateway.app import create_audit_store, create_identity_state
+    from identity.sealing import Sealer
+    from identity.state import StateUnavailableError
 
     if not _ORIGIN_NAME.fullmatch(origin):
         raise CommandError("--origin: use letters, digits, `.`, `_`, `/` and `-`, as in gateway.example.com/audit")
     templates = dict(_templates(origin))
-    made = [*templates, _KEY, _VERIFIER_KEY, _DATABASE]
+    made = [*templates, _KEY, _VERIFIER_KEY, _DATABASE, _STATE_DATABASE, _STATE_SECRET]
     _refuse_existing(directory, made)
     try:
         for name, text in templates.items():
@@ -45,7 +49,9 @@ def init(
         signer = Signer.create(origin, directory / _KEY)
         _write_new(directory / _VERIFIER_KEY, signer.verifier.key + "\n")
         create_audit_store(f"sqlite:///{(directory / _DATABASE).absolute()}")
-    except SigningKeyError as error:
+        Sealer.create(directory / _STATE_SECRET)
+        create_identity_state(f"sqlite:///{(directory / _STATE_DATABASE).absolute()}")
+    except (SigningKeyError, StateUnavailableError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error
@@ -55,7 +61,7 @@ def init(
         document = {"config": str(config), "files": sorted(str(directory / name) for name in made), "commit": commit}
         print_json(document)
         return
-    print_text(f"Made {config}, a starter policy, a signing key and an empty audit log in {directory}.")
+    print_text(f"Made {config}, a starter policy, keys, an empty audit log and empty identity state in {directory}.")
     print_text(f"policy revision: {commit or 'none (policies/ is in no git repository of its own)'}")
     print_text(f"Next: edit {config} (providers, backends), then")
     print_text(f"  portcullis config check --config {config}")

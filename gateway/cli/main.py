@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import access, audit, config, exchange, identity, init, login, policy, serve, sessions
+from gateway.cli import access, audit, config, exchange, identity, init, init_state, login, policy, serve, sessions
 from gateway.cli.output import CommandError, DeniedError, print_error
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("init")(init.init)
+app.command("init-state")(init_state.init_state)
 app.command("serve")(serve.serve)
 app.add_typer(config.app, name="config")
 app.command("login")(login.login)

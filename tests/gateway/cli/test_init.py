@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from audit.note import Verifier
-from gateway.app import open_audit_reader
+from gateway.app import ADAPTERS, open_audit_reader, open_identity_state
+from gateway.settings import load_settings
+from identity.sealing import Sealer
 from tests.gateway.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]
@@ -75,10 +77,10 @@ def test_keys_and_log_are_the_owners_alone(run: Run, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     var = tmp_path / "site" / "var"
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (var, var / "audit.key", var / "portcullis.db")}
-    assert modes["audit.key"] == 0o600
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (var, *var.iterdir())}
+    assert modes["audit.key"] == modes["identity.secret"] == 0o600
     assert modes["var"] == 0o700
-    assert modes["portcullis.db"] & 0o077 == 0
+    assert modes["portcullis.db"] & 0o077 == modes["identity.db"] & 0o077 == 0
     assert Verifier.parse((var / "audit.pub").read_text()).name == "example.com/log"
     assert "origin: example.com/log" in (tmp_path / "site/portcullis.yaml").read_text()
     reader = open_audit_reader(f"sqlite:///{var}/portcullis.db")
@@ -86,10 +88,23 @@ def test_keys_and_log_are_the_owners_alone(run: Run, tmp_path: Path) -> None:
     reader.close()
 
 
+def test_each_site_has_a_secret_and_empty_state_of_its_own(run: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert run("init", tmp_path / name).code == 0
+        settings = load_settings(tmp_path / name / "portcullis.yaml", ADAPTERS)
+        assert settings.identity.state is not None
+        with open_identity_state(settings.identity.state) as (store, _):
+            assert (store.newest_change(), store.signing_keys(0)) == (0, [])
+        Sealer.load(settings.identity.state.secret_file)
+    secrets = [(tmp_path / name / "var/identity.secret").read_text() for name in ("one", "two")]
+    assert secrets[0] != secrets[1]
+
+
 def test_what_exists_is_listed_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "var").mkdir(parents=True)
     (site / "var/audit.key").write_text("the real key")
+    (site / "var/identity.secret").write_text("the real secret")
     (site / "portcullis.yaml").symlink_to("nowhere")
     done = run("init", site)
     assert (done.code, done.out) == (2, "")
@@ -100,7 +115,9 @@ def test_what_exists_is_listed_and_nothing_is_written(run: Run, tmp_path: Path) 
         "portcullis.yaml",
         "var",
         "var/audit.key",
+        "var/identity.secret",
     ]
+    assert f"{site}/var/identity.secret" in done.err
     assert (site / "var/audit.key").read_text() == "the real key"
 
 
