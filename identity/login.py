@@ -129,11 +129,18 @@ class RelyingParty:
             await http.aclose()
 
     def begin(
-        self, provider: str, return_to: str, *, acr_values: str | None = None, max_age: int | None = None
+        self,
+        provider: str,
+        return_to: str,
+        *,
+        acr_values: str | None = None,
+        max_age: int | None = None,
+        prompt: str | None = None,
     ) -> BegunLogin:
         """Begin a login. `return_to` must be one of the gateway's own pages.
 
-        Raises KeyError for an unknown provider, ValueError for another `return_to`, ProviderUnavailableError.
+        `acr_values` and `prompt` are passed on; the login that comes of it is held to `max_age`, in seconds. Raises
+        KeyError for an unknown provider, ValueError for another `return_to`, ProviderUnavailableError.
         """
         settings = self._providers[provider]
         if not is_own_page(return_to):
@@ -148,12 +155,10 @@ class RelyingParty:
             began_at=int(self._clock()),
             max_age=max_age,
         )
-        wishes = {"acr_values": acr_values} if acr_values else {}
-        if max_age is not None:
-            wishes["max_age"] = str(max_age)
         if max_age == 0:
             # The two mean the same, and some providers know only this one (OpenID Connect Core 1.0, section 3.1.2.1).
-            wishes["prompt"] = "login"
+            prompt = "login"
+        wishes = {"acr_values": acr_values, "max_age": str(max_age) if max_age is not None else None, "prompt": prompt}
         url = authorization_url(
             str(settings.client_id),
             _endpoint(settings, "authorization_endpoint", metadata.authorization_endpoint),
@@ -162,7 +167,7 @@ class RelyingParty:
             state=pending.state,
             nonce=pending.nonce,
             verifier=pending.verifier,
-            **wishes,
+            **{name: wish for name, wish in wishes.items() if wish is not None},
         )
         return BegunLogin(url, pending.state, self._sealer.seal(_PURPOSE, json.dumps(asdict(pending)).encode()))
 

@@ -121,12 +121,15 @@ def _to_login(
     if provider is not None and provider not in services.relying_party.providers:
         error = OAuthError("invalid_request", "nobody can log in through that provider")
         return redirect(services.authorization.deny(asked, error))
-    if provider is None and session is not None and "select_account" not in asked.prompt:
+    chooses = "select_account" in asked.prompt
+    if provider is None and session is not None and not chooses:
         provider = session.grant.provider
     if provider not in services.relying_party.providers:
         provider = None
     max_age = 0 if "login" in asked.prompt else asked.wish.max_age
-    return redirect(login_address(here, provider=provider, acr_values=asked.wish.acr_values, max_age=max_age))
+    prompt = "select_account" if chooses else None
+    acr_values = asked.wish.acr_values
+    return redirect(login_address(here, provider=provider, acr_values=acr_values, max_age=max_age, prompt=prompt))
 
 
 def _form_target(redirect_uri: str) -> str:

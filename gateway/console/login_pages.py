@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -40,12 +41,32 @@ _ACR_VALUES = re.compile(r"[!-~]+(?: [!-~]+)*")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """The login that an address asks for: where it leads, at which provider, how strong and how fresh (seconds)."""
+
+    return_to: str
+    provider: str | None = None
+    acr_values: str | None = None
+    max_age: int | None = None
+    prompt: str | None = None
+
+    @property
+    def address(self) -> str:
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return "/-/login?" + urlencode(fields)
+
+
 def login_address(
-    return_to: str, *, provider: str | None = None, acr_values: str | None = None, max_age: int | None = None
+    return_to: str,
+    *,
+    provider: str | None = None,
+    acr_values: str | None = None,
+    max_age: int | None = None,
+    prompt: str | None = None,
 ) -> str:
     """Return the address at which a login begins that leads back to `return_to`."""
-    fields = {"return_to": return_to, "provider": provider, "acr_values": acr_values, "max_age": max_age}
-    return "/-/login?" + urlencode({name: value for name, value in fields.items() if value is not None})
+    return _Wish(return_to, provider, acr_values, max_age, prompt).address
 
 
 def router(services: ConsoleServices) -> APIRouter:
@@ -55,23 +76,16 @@ def router(services: ConsoleServices) -> APIRouter:
 
     @routes.get("/-/login")
     async def login(request: Request) -> Response:
-        fields = _query(request)
-        return_to, provider = fields.get("return_to", longest=8192) or CONSOLE_PAGE, fields.get("provider")
-        acr_values, max_age = fields.get("acr_values"), fields.get("max_age")
-        if not is_own_page(return_to):
-            raise _bad_link("It leads to another place than this gateway's pages after the login.")
-        if acr_values is not None and (len(acr_values) > 256 or not _ACR_VALUES.fullmatch(acr_values)):
-            raise _bad_link("What it asks of the login (acr_values) can't be read.")
-        if max_age is not None and not _AGE.fullmatch(max_age):
-            raise _bad_link("What it asks of the login (max_age) can't be read.")
-        if provider is None and len(party.providers) == 1:
-            provider = party.providers[0]
-        age = int(max_age) if max_age is not None else None
-        if provider is None:
-            return page("choose.html", choices=_choices(services, return_to, acr_values, age))
-        if provider not in party.providers:
+        wish = _wish(_query(request))
+        if wish.provider is None and len(party.providers) == 1:
+            wish = replace(wish, provider=party.providers[0])
+        if wish.provider is None:
+            return page("choose.html", choices=_choices(services, wish))
+        if wish.provider not in party.providers:
             raise PageError(404, "No such provider", "Nobody can log in there.", link=("Log in", "/-/login"))
-        begun = party.begin(provider, return_to, acr_values=acr_values, max_age=age)
+        begun = party.begin(
+            wish.provider, wish.return_to, acr_values=wish.acr_values, max_age=wish.max_age, prompt=wish.prompt
+        )
         _make_room(services, request)
         set_cookie(request, _cookie_of(begun.state), begun.sealed, LOGIN_WITHIN_S)
         return redirect(begun.url)
@@ -111,18 +125,27 @@ def _query(request: Request) -> Parameters:
     return parameters
 
 
-def _choices(
-    services: ConsoleServices, return_to: str, acr_values: str | None, max_age: int | None
-) -> list[tuple[str, str, str]]:
+def _wish(query: Parameters) -> _Wish:
+    return_to, max_age = query.get("return_to", longest=8192) or CONSOLE_PAGE, query.get("max_age")
+    acr_values, prompt = query.get("acr_values", longest=256), query.get("prompt")
+    if not is_own_page(return_to):
+        raise _bad_link("It leads to another place than this gateway's pages after the login.")
+    if acr_values is not None and not _ACR_VALUES.fullmatch(acr_values):
+        raise _bad_link("What it asks of the login (acr_values) can't be read.")
+    if max_age is not None and not _AGE.fullmatch(max_age):
+        raise _bad_link("What it asks of the login (max_age) can't be read.")
+    if prompt not in (None, "login", "select_account"):
+        raise _bad_link("What it asks of the login (prompt) can't be read.")
+    age = int(max_age) if max_age is not None else None
+    return _Wish(return_to, query.get("provider"), acr_values, age, prompt)
+
+
+def _choices(services: ConsoleServices, wish: _Wish) -> list[tuple[str, str, str]]:
     if not services.relying_party.providers:
         text = "No provider has a client for the gateway (client_id): tell the platform team."
         raise PageError(404, "Nobody can log in here", text)
     return [
-        (
-            each.name,
-            urlsplit(each.issuer).netloc,
-            login_address(return_to, provider=each.name, acr_values=acr_values, max_age=max_age),
-        )
+        (each.name, urlsplit(each.issuer).netloc, replace(wish, provider=each.name).address)
         for each in services.providers
         if each.name in services.relying_party.providers
     ]
@@ -170,7 +193,7 @@ async def _begun(services: ConsoleServices, request: Request, pending: PendingLo
         client=CONSOLE,
         source=exchange_of(request).source,
         provider_refresh_token=finished.refresh_token if for_client else None,
-        detail="logged in with a browser",
+        detail=f"logged in with a browser{f', in the place of {earlier}' if earlier is not None else ''}",
     )
     if earlier is not None:
         await services.sessions.end(earlier, "logged_out")

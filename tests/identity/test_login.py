@@ -4,16 +4,21 @@ import asyncio
 import base64
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
+from identity.issuer.grants import new_grant, principal_of_grant
 from identity.login import LOGIN_WITHIN_S, BegunLogin, FinishedLogin, RelyingParty
+from identity.principal import UNLIMITED, Principal
 from identity.relying_party_messages import LoginError
 from identity.sealing import Sealer
+from identity.state import Grant
 from tests.identity.login_provider import (
     NOW,
     Clock,
@@ -75,6 +80,7 @@ def test_how_strong_and_how_fresh_the_login_should_be_is_passed_on() -> None:
     asked = query(party.begin("corp", CONSOLE, acr_values="phr phrh", max_age=300).url)
     assert (asked["acr_values"], asked["max_age"], asked.get("prompt")) == ("phr phrh", "300", None)
     assert query(party.begin("corp", CONSOLE, max_age=0).url)["prompt"] == "login"
+    assert query(party.begin("corp", CONSOLE, prompt="select_account").url)["prompt"] == "select_account"
 
 
 def test_a_login_can_be_begun_only_for_a_known_provider_and_a_page_of_the_gateway() -> None:
@@ -297,3 +303,63 @@ def test_a_login_that_had_to_be_fresh_is_held_to_it(
     with pytest.raises(LoginError) as refusal:
         finish(party, begun)
     assert refusal.value.code == code
+
+
+def grant(**changes: Any) -> Grant:
+    """Return the grant of alice's session, for renewals."""
+    fields: dict[str, Any] = {"client": "portcullis-cli", "source": "127.0.0.1", "now": NOW, "expires_at": NOW + 3600}
+    made = new_grant(principal(), limits=UNLIMITED, confirmation=None, **fields)
+    return replace(made, **changes)
+
+
+def renew(party: RelyingParty, of: Grant) -> tuple[Principal, str | None]:
+    return asyncio.run(party.renew(of, "the-refresh-token"))
+
+
+def test_a_renewal_returns_whom_the_provider_vouches_for_now_and_its_next_token() -> None:
+    """No nonce is demanded of an ID token that no browser asked for; `at_hash` still is."""
+    now = principal(groups=("group:corp:ops",))
+    federation, endpoint = FakeFederation(now), TokenEndpoint()
+    assert renew(relying_party(federation=federation, endpoint=endpoint), grant()) == (now, "again")
+    assert endpoint.form == {
+        "grant_type": "refresh_token",
+        "refresh_token": "the-refresh-token",
+        "client_id": "gate way:1",
+    }
+    assert federation.asked == [("corp", None, b"opaque")]
+
+
+def test_a_renewal_without_an_id_token_leaves_the_person_as_they_were() -> None:
+    endpoint = TokenEndpoint(lambda _: tokens(id_token=None, refresh_token=None))
+    of = grant()
+    assert renew(relying_party(endpoint=endpoint), of) == (principal_of_grant(of), None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found", "code"),
+    [
+        (refused("invalid_grant"), principal(), "invalid_grant"),
+        (tokens(), principal(token_subject="m-1"), "invalid_grant"),
+        (refused("invalid_client", 401), principal(), "client_refused"),
+        (refused("invalid_scope"), principal(), "provider_error"),
+    ],
+)
+def test_a_renewal_that_the_provider_refuses_is_told_from_one_that_is_our_own_fault(
+    answer: httpx.Response, found: Principal, code: str
+) -> None:
+    """Only `invalid_grant` says that the person is not vouched for any more."""
+    party = relying_party(federation=FakeFederation(found), endpoint=TokenEndpoint(lambda _: answer))
+    with pytest.raises(LoginError) as refusal:
+        renew(party, grant())
+    assert refusal.value.code == code
+
+
+def test_a_renewal_at_a_provider_that_is_away_is_no_refusal() -> None:
+    party = relying_party(endpoint=TokenEndpoint(lambda _: httpx.Response(502)))
+    with pytest.raises(ProviderUnavailableError):
+        renew(party, grant())
+
+
+def test_a_provider_that_was_taken_out_of_the_configuration_vouches_for_nobody() -> None:
+    with pytest.raises(LoginError, match="invalid_grant"):
+        renew(relying_party(), grant(provider="former"))

@@ -231,12 +231,14 @@ def test_select_account_offers_the_choice_of_providers(alice: Person) -> None:
     alice.log_in()
     page = consent(alice, prompt="select_account", provider=None)
     assert urlsplit(page.url).path == "/-/login"
-    assert "partner" in page.links
+    assert "prompt=select_account" in page.links["partner"]
 
 
 def test_a_request_that_would_not_fit_into_a_cookie_is_refused(alice: Person) -> None:
     answer = answer_of(sent_to(consent(alice, ignored="x" * 2100)))
     assert answer["error"] == "invalid_request"
+    longest = 2048 - len(authorize_path(ignored=""))
+    assert "wants to act as user:alice" in consent(alice, ignored="x" * longest).text
 
 
 def test_what_it_is_limited_to_is_shown(alice: Person) -> None:

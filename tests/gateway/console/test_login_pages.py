@@ -242,6 +242,7 @@ def test_a_login_leads_to_no_other_place_than_the_gateways_pages(alice: Person, 
         ("acr_values=" + "a" * 257, 400),
         ("provider=corp&provider=partner", 400),
         ("return_to=%ff", 400),
+        ("prompt=none", 400),
     ],
 )
 def test_a_login_that_is_asked_for_wrongly_is_not_begun(alice: Person, query: str, status: int) -> None:
