@@ -92,7 +92,7 @@ def _stronger_login(answer: dict[str, Any]) -> str:
     """Return, as options of `portcullis login`, what login would be allowed; empty where none would."""
     from gateway.cli.assurance import Assurance
 
-    wanted = answer.get("stronger_login")
+    wanted = answer.get("step_up")
     if not isinstance(wanted, dict):
         return ""
     acr_values, max_age = wanted.get("acr_values") or (), wanted.get("max_age")

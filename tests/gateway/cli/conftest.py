@@ -29,8 +29,9 @@ class Result:
 
 
 Run = Callable[..., Result]
+PATIENCE_S = 60
 ROOT = Path(__file__).parents[3]
-BROWSER = f"{sys.executable} {Path(__file__).with_name('browser.py')} %s"
+BROWSER = f"{sys.executable} -m tests.parts.scripted_person %s"
 
 
 def start(*arguments: str, browser: str | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -41,8 +42,13 @@ def start(*arguments: str, browser: str | None = None, **environment: str) -> su
 
 
 def finish(process: subprocess.Popen[str]) -> Result:
-    """Return what the command did, once it has ended."""
-    out, err = process.communicate(timeout=30)
+    """Return what the command did, once it has ended; fails with what it printed where it does not."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"{process.args!r} did not end in {PATIENCE_S} s:\n{out}{err}") from None
     return Result(process.returncode, out, err)
 
 

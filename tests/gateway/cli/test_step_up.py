@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.assurance import Assurance, demanded, unverified_claims
-from tests.gateway.cli.conftest import BROWSER, ROOT, Result, Run, finish, start
+from tests.gateway.cli.conftest import BROWSER, PATIENCE_S, ROOT, Result, Run, finish, start
 from tests.gateway.cli.fake_authorization_server import jwt
 from tests.gateway.cli.fake_gateway import Answer, FakeGateway
 
@@ -58,7 +58,7 @@ class Terminal:
         shown: list[bytes] = []
         reading = threading.Thread(target=lambda: shown.extend(_read(leader)))
         reading.start()
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_S)
         reading.join(timeout=30)
         os.close(leader)
         return Result(process.returncode, out, b"".join(shown).decode().replace("\r\n", "\n"))
