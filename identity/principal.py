@@ -1,6 +1,6 @@
 """The caller, once a credential has been checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["user", "workload"]
@@ -62,6 +62,8 @@ class Principal:
     `issuer` and `token_subject` name the account at the provider that vouched, also where the gateway's own
     token was shown.
 
+    - `token_twin_sha256`: the SHA-256 of the token's other spelling, where its signature is ECDSA's: a revocation of
+      either ends both.
     - `email`: the account's verified address, only where its provider is believed for it.
     - `provisioned_as`: what the account is called in its provider's SCIM feed, None where that has none.
     - `session`: the id of the gateway's session (`sid` of its tokens), None for a provider's own token.
@@ -89,3 +91,4 @@ class Principal:
     confirmation: Confirmation | None = None
     limits: Limits = UNLIMITED
     delegates: tuple[Delegate, ...] = ()
+    token_twin_sha256: str | None = field(default=None, compare=False)

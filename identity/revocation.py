@@ -68,10 +68,13 @@ class Revocations:
     def reaches(self, principal: Principal) -> bool:
         """Tell whether any revocation ends this principal's token."""
         by_kind = self._by_kind
-        if principal.token_sha256 in by_kind["token"] or principal.session in by_kind["session"]:
+        tokens, provider, provider_session = by_kind["token"], principal.provider, principal.provider_session
+        if principal.token_sha256 in tokens or principal.token_twin_sha256 in tokens:
             return True
-        provider = principal.provider
-        if f"{provider}:{principal.provider_session}" in by_kind["provider_session"]:
+        if principal.session in by_kind["session"]:
+            return True
+        # A token of no session must not be found under the name `None`.
+        if provider_session is not None and f"{provider}:{provider_session}" in by_kind["provider_session"]:
             return True
         parties = ((principal.subject, provider, principal.token_subject), *_delegates(principal))
         return any(

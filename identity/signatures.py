@@ -41,6 +41,17 @@ CURVE_OF_ALGORITHM: dict[str, type[EllipticCurve]] = {"ES256": SECP256R1, "ES384
 # `Ed25519` is the fully specified name of RFC 9864 for what `EdDSA` (RFC 8037) means here.
 EDDSA_ALGORITHMS = frozenset({"EdDSA", "Ed25519"})
 
+# The orders of their groups (FIPS 186-4, appendix D.1.2).
+_ORDER_OF_ALGORITHM: dict[str, int] = {
+    "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "ES384": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+    "ES512": int(
+        "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+        "FA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409",
+        16,
+    ),
+}
+
 _CURVES: dict[str, type[EllipticCurve]] = {"P-256": SECP256R1, "P-384": SECP384R1, "P-521": SECP521R1}
 _JOSERFC = {model.name: model for model in JOSERFC_ALGORITHMS}
 
@@ -106,6 +117,19 @@ def verification_key(algorithm: str, key: PublicKey) -> VerificationKey:
     fingerprint = hashlib.sha256(algorithm.encode() + b"\0" + encoded).hexdigest()
     verify = _jose_verifier(algorithm, key) if algorithm in _JOSE_ALGORITHMS else _joserfc_verifier(algorithm, key)
     return VerificationKey(algorithm, fingerprint, verify)
+
+
+def twin_signature(algorithm: str, signature: bytes) -> bytes | None:
+    """Return the other signature that is as good as this good one, None where there is none.
+
+    Of an ECDSA signature (r, s) anybody can make (r, n - s): one token can be written in two ways. RSA and Ed25519
+    have no such twins.
+    """
+    order = _ORDER_OF_ALGORITHM.get(algorithm)
+    if order is None:
+        return None
+    half = len(signature) // 2
+    return signature[:half] + (order - int.from_bytes(signature[half:])).to_bytes(half)
 
 
 _JOSE_ALGORITHMS = RSA_PKCS1_ALGORITHMS | CURVE_OF_ALGORITHM.keys()

@@ -9,7 +9,7 @@ import hmac
 import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -35,7 +35,7 @@ from identity.provider_settings import ProviderSettings
 from identity.provisioning import pushed_as
 from identity.rejections import rejection
 from identity.resolution import Resolver
-from identity.signatures import VerificationKey
+from identity.signatures import VerificationKey, twin_signature
 from identity.strict_json import JsonObject
 from identity.userinfo import GroupOverage
 
@@ -83,6 +83,7 @@ class Verification:
     provisioned_as: str | None = None
     told_groups: tuple[str, ...] = ()
     principal: Principal | None = None
+    twin_sha256: str | None = None
     valid_until: float = math.inf
     login_nonce: str | None = None
     login_access_token: bytes | None = None
@@ -104,6 +105,7 @@ class Verifier:
 
     def __init__(self, providers: Mapping[str, Provider], resolver: Resolver) -> None:
         self._providers = providers
+        self._names = frozenset(each.settings.name for each in providers.values())
         self._opaque = [each.settings for each in providers.values() if each.introspector is not None]
         self._resolver = resolver
         self._own: OwnIssuer | None = None
@@ -182,6 +184,7 @@ class Verifier:
         if not key.verify(jws.signing_input, jws.signature):
             raise rejection("bad_signature")
         verification.key, verification.claims = key, jws.unverified_claims
+        verification.twin_sha256 = _twin_sha256(jws)
         return f"good, by a key that {settings.issuer} publishes"
 
     async def _introspection(self, verification: Verification) -> str:
@@ -212,7 +215,7 @@ class Verifier:
             raise rejection("wrong_authorized_party")
         nonce = claims.get("nonce")
         if verification.login_nonce is not None and (
-            not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), verification.login_nonce.encode())
+            not isinstance(nonce, str) or not _is_same(nonce, verification.login_nonce)
         ):
             raise rejection("wrong_nonce")
         _check_access_token_hash(verification)
@@ -283,6 +286,7 @@ class Verifier:
             acr=printable_text(claims, "acr"),
             amr=printable_texts(claims, "amr"),
             token_sha256=verification.digest.hex(),
+            token_twin_sha256=verification.twin_sha256,
             kind="workload" if settings.tokens == "workloads" else "user",
             email=email,
             provisioned_as=verification.provisioned_as,
@@ -310,16 +314,19 @@ class Verifier:
         if not key.verify(jws.signing_input, jws.signature):
             raise rejection("bad_signature")
         verification.claims = jws.unverified_claims
+        verification.twin_sha256 = _twin_sha256(jws)
         return "good, by this gateway's own key"
 
     async def _own_times(self, verification: Verification) -> str:
         claims = verification.claims
         lifetime = verification.lifetime = check_lifetime(claims, verification.now, OWN_LEEWAY_S)
         principal = principal_of(claims, verification.digest.hex())
-        if all(principal.provider != provider.settings.name for provider in self._providers.values()):
-            # The provider was taken out of the configuration: what it vouched for ends with it.
+        vouched = (principal.provider, *(delegate.provider for delegate in principal.delegates))
+        at_issuer = self._providers.get(principal.issuer)
+        if at_issuer is None or at_issuer.settings.name != principal.provider or not self._names.issuperset(vouched):
+            # A provider was taken out of the configuration, or is another one now: what it vouched for ends with it.
             raise rejection("unknown_issuer")
-        verification.principal = principal
+        verification.principal = replace(principal, token_twin_sha256=verification.twin_sha256)
         return _told_times(lifetime, verification.now)
 
 
@@ -352,6 +359,14 @@ def _vouching_issuer(claims: JsonObject) -> str:
     return issuer if isinstance(issuer, str) else ""
 
 
+def _twin_sha256(jws: CompactJws) -> str | None:
+    """Return the SHA-256 of the other spelling of a token whose signature was found good, None where it has none."""
+    twin = twin_signature(jws.algorithm, jws.signature)
+    if twin is None:
+        return None
+    return hashlib.sha256(jws.signing_input + b"." + urlsafe_b64encode(twin).rstrip(b"=")).hexdigest()
+
+
 def _check_access_token_hash(verification: Verification) -> None:
     """Hold the access token to `at_hash` where there is one (OpenID Connect Core 1.0, section 3.1.3.8)."""
     told, token = verification.claims.get("at_hash"), verification.login_access_token
@@ -361,8 +376,13 @@ def _check_access_token_hash(verification: Verification) -> None:
     algorithm = {"256": "sha256", "384": "sha384"}.get(bits, "sha512")
     digest = hashlib.new(algorithm, token).digest()
     expected = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
-    if not isinstance(told, str) or not hmac.compare_digest(told.encode(), expected.encode()):
+    if not isinstance(told, str) or not _is_same(told, expected):
         raise rejection("wrong_access_token_hash")
+
+
+def _is_same(told: str, expected: str) -> bool:
+    # JSON can hold half a character, which has no UTF-8.
+    return hmac.compare_digest(told.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def _told_times(lifetime: Lifetime, now: float) -> str:

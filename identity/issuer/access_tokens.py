@@ -83,7 +83,8 @@ class AccessTokens:
             raise OAuthError("invalid_request", detail)
         digest = hashlib.sha256(token.encode("ascii")).hexdigest()
         made_at = min(issued_at, principal.issued_at)
-        return MintedToken(token, replace(principal, token_sha256=digest, issued_at=made_at), issued_at)
+        minted = replace(principal, token_sha256=digest, token_twin_sha256=None, issued_at=made_at)
+        return MintedToken(token, minted, issued_at)
 
     def answer(
         self, minted: MintedToken, *, refresh_token: str | None = None, issued_token_type: str | None = None
