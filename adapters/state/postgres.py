@@ -33,7 +33,8 @@ class PostgresState:
     """A small pool of connections, each tried before it is used."""
 
     def __init__(self, url: URL, password: str | None, patience_s: float, read_only: bool) -> None:
-        self._place = url.set(password=None).render_as_string()
+        # Without the query, in which somebody may have put what must not be shown.
+        self._place = url.set(password=None, query={}).render_as_string()
         self._password = password
         lock_ms = int(patience_s * 1000)
         options = _OPTIONS.format(lock_ms=lock_ms, statement_ms=lock_ms + 1000)
@@ -111,6 +112,7 @@ def _meaning(error: DBAPIError) -> str:
         if state is not None and state.startswith(prefix):
             return f"{text} ({state}: {said})"
     if state is None or state.startswith("08"):
+        # Refused or failed connections have no code of their own, only the server's sentence.
         return (
             "there is no connection to the identity database: check that it runs, and address, user, password and "
             f"the database's name in `identity.state` ({said})"
@@ -120,12 +122,9 @@ def _meaning(error: DBAPIError) -> str:
 
 _MEANINGS: Final = {
     "25006": "the identity database is read-only: name the primary server, not a standby",
-    "28": "the identity database refuses the user: check user and password in `identity.state`, and pg_hba.conf",
-    "3D000": "the database does not exist: `createdb` makes it",
     "42P01": "this database holds no identity state: restore it, or make it by `portcullis init-state`",
     "42501": "the user lacks a right in the identity database: grant it, or make the user the tables' owner",
     "53100": "the disk that holds the identity database is full: free space on it",
-    "53300": "the identity database has no connection left: raise its max_connections",
     "55P03": "the identity database was locked for too long: end what locks it",
     "57014": "the identity database took too long: see what keeps it busy",
     "57P": "the identity database is stopping or starting: wait, or start it",

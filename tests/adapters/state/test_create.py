@@ -81,11 +81,19 @@ def test_a_url_that_names_no_database_is_refused(url: str) -> None:
             use(url)
 
 
-@pytest.mark.parametrize("url", ["mysql://alice:sesame@x/y", "sesame"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://alice:sesame@x/y",
+        "sesame",
+        "postgresql://alice:sesame@127.0.0.1:1/x",
+        "postgresql://alice@127.0.0.1:1/x?password=sesame",
+    ],
+)
 def test_a_refused_url_never_shows_a_password(url: str) -> None:
     """SECURITY-CASES 24, for a secret of the operator's."""
     with pytest.raises(StateUnavailableError) as refused:
-        StateDatabase(url)
+        StateDatabase(url).open()
     assert "sesame" not in str(refused.value)
 
 
