@@ -79,6 +79,7 @@ grants = Table(
 Index("identity_grant_subject", grants.c.subject, postgresql_using="hash")
 Index("identity_grant_account", grants.c.token_subject, postgresql_using="hash")
 Index("identity_grant_provider_session", grants.c.provider_session, postgresql_using="hash")
+Index("identity_grant_provisioned", grants.c.provisioned_as, postgresql_using="hash")
 Index("identity_grant_expiry", grants.c.expires_at)
 
 refresh_tokens = Table(

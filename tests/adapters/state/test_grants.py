@@ -109,6 +109,8 @@ OTHERS = [
         ({"account": ("github", "00u1")}, {4}),
         ({"provider_session": ("corp", "session-2")}, {2}),
         ({"provider_session": ("corp", "session-1")}, {1, 3, 5}),
+        ({"provisioned": ("corp", "00u1")}, {1, 2, 3, 5}),
+        ({"provisioned": ("github", "00u1")}, {4}),
         ({"subject": "user:alice", "created_until": NOW}, {1, 2}),
         ({"subject": "user:alice", "provider_session": ("corp", "session-1")}, {1, 5}),
         ({"grant_id": "grant-1", "subject": "user:bob"}, set()),
