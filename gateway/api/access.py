@@ -10,14 +10,18 @@ from gateway.api.problem_error import ProblemError, exchange_of
 from gateway.api.services import Services
 from gateway.denials import decision_members
 from gateway.judgement import request_context
-from gateway.policy.request import AccessRequest
+from gateway.policy.request import AccessRequest, Decision
 from gateway.policy.step_up import stronger_login
 from gateway.problems import Problem
-from identity.principal import Delegate, Principal
+from identity.principal import Delegate, Kind, Principal
 
 
 class WhoAmI(BaseModel):
-    """The caller as the gateway sees them; `expires_at` is in Unix seconds."""
+    """The caller as the gateway sees them; times are Unix seconds.
+
+    `session` is the gateway's, null for a provider's own token. `delegates` are the subjects who act for the caller,
+    the holder of the token first. `backends` and `actions` are what the token is limited to, null for no limit.
+    """
 
     subject: str
     provider: str
@@ -25,6 +29,13 @@ class WhoAmI(BaseModel):
     username: str
     groups: list[str]
     expires_at: int
+    kind: Kind
+    session: str | None
+    acr: str | None
+    authenticated_at: int | None
+    delegates: list[str]
+    backends: list[str] | None
+    actions: list[str] | None
 
 
 def router(services: Services) -> APIRouter:
@@ -46,6 +57,13 @@ def router(services: Services) -> APIRouter:
             username=principal.username,
             groups=list(principal.groups),
             expires_at=principal.expires_at,
+            kind=principal.kind,
+            session=principal.session,
+            acr=principal.acr,
+            authenticated_at=principal.authenticated_at,
+            delegates=[delegate.subject for delegate in principal.delegates],
+            backends=_listed(principal.limits.backends),
+            actions=_listed(principal.limits.actions),
         )
 
     @routes.get("/-/api/v1/can-i")
@@ -73,6 +91,9 @@ def router(services: Services) -> APIRouter:
         everything = [
             AccessRequest(party.subject, party.groups, environment, resource, action, context) for party in parties
         ]
+        if not principal.limits.allow(resource.partition("/")[0], action):
+            beyond = Decision(False, "beyond_token", None, (principal.subject,), engine.revision)
+            return decision_members(everything[0], beyond, (), None)
         asked = next((each for each in everything if not engine.decide(each).allowed), everything[0])
         decision = engine.decide(asked)
         if decision.allowed:
@@ -82,3 +103,7 @@ def router(services: Services) -> APIRouter:
         return decision_members(asked, decision, engine.roles_that_would_allow(asked), step_up)
 
     return routes
+
+
+def _listed(limit: tuple[str, ...] | None) -> list[str] | None:
+    return list(limit) if limit is not None else None
