@@ -587,7 +587,11 @@ def test_no_token_and_no_secret_is_in_any_error_log_or_record(tmp_path: Path, ca
         provider = gateway.world.corp.token(exp=NOW - 3600).decode()
         secrets.extend((code, VERIFIER, answer["refresh_token"], answer["access_token"], provider, "s3c+ret%"))
         gateway.bodies.clear()
-        redemption = {"grant_type": AUTHORIZATION_CODE, "client_id": "portcullis-cli", "redirect_uri": REDIRECT_URI}
+        redemption: dict[str, Any] = {
+            "grant_type": AUTHORIZATION_CODE,
+            "client_id": "portcullis-cli",
+            "redirect_uri": REDIRECT_URI,
+        }
         await gateway.post(TOKEN, **redemption, code=code, code_verifier="w" * 43)
         await gateway.post(TOKEN, **redemption, code=code, code_verifier=VERIFIER)
         await gateway.exchange(provider.encode())

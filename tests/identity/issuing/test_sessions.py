@@ -346,6 +346,19 @@ def test_what_can_t_be_recorded_gives_no_token_and_costs_no_session(tmp_path: Pa
     in_issuing(tmp_path, story)
 
 
+def test_the_providers_next_token_is_kept_though_no_token_of_ours_can_be_made(tmp_path: Path) -> None:
+    async def story(world: Issuing) -> None:
+        _, refresh = await world.tokens_of_a_login(provider_refresh_token="first")
+        world.provider.next_token = "second"
+        keys, world.keys._keys = world.keys._keys, {}
+        assert await refused(renew(world, refresh)) == "temporarily_unavailable"
+        world.keys._keys = keys
+        await renew(world, refresh)
+        assert world.provider.asked == ["first", "second"]
+
+    in_issuing(tmp_path, story)
+
+
 def test_a_renewal_that_is_cancelled_costs_no_session(tmp_path: Path) -> None:
     async def story(world: Issuing) -> None:
         _, refresh = await world.tokens_of_a_login()
