@@ -1,4 +1,4 @@
-"""Whether a request that is being forwarded would still be allowed: asked when identities or the policy have changed."""
+"""Whether a request that is being forwarded would still be allowed: asked when identities or the policy change."""
 
 from gateway.exchange import Exchange
 from gateway.judgement import decide
