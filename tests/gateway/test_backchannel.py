@@ -197,6 +197,24 @@ def test_a_logout_that_can_not_be_kept_is_to_be_sent_again(tmp_path: Path) -> No
             assert world.who(alice).json()["error"] == "token_revoked"
 
 
+def test_a_logout_of_a_provider_that_is_away_is_to_be_sent_again(tmp_path: Path) -> None:
+    issuer = Issuer()
+    backend = {"name": "logs", "adapter": "http", "url": "http://127.0.0.1:9", "environment": "prod"}
+    routes = [{"methods": ["GET"], "path": "/{stream}", "resource": "{stream}", "action": "tail"}]
+    site = make_site(
+        tmp_path,
+        providers=[{**issuer.settings, "client_id": CLIENT}],
+        backends=[{**backend, "routes": routes}],
+        with_state=True,
+    )
+    with GatewayProcess(site, wait_ready=False) as gateway:
+        world = World(gateway, issuer)
+        token = world.logout_token(sub="sub-alice")
+        assert world.log_out(token).status_code == 503
+        with issuer:
+            gateway.wait_until(lambda: world.log_out(token).status_code == 200, "the provider to be found")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginSite]:
     with LoginSite(tmp_path_factory.mktemp("logins")) as site:

@@ -116,6 +116,14 @@ def test_entra_sets_a_manager_by_a_text_and_removes_it() -> None:
     assert without[ENTERPRISE_USER] == {"department": "Platform"}
 
 
+def test_an_extension_is_changed_as_a_whole_too() -> None:
+    more = {"op": "add", "value": {ENTERPRISE_USER: {"division": "EMEA"}}}
+    assert patched(more)[ENTERPRISE_USER] == {"department": "Platform", "division": "EMEA"}
+    other = {"op": "replace", "path": ENTERPRISE_USER, "value": {"division": "EMEA"}}
+    assert patched(other)[ENTERPRISE_USER] == {"division": "EMEA"}
+    assert ENTERPRISE_USER not in patched({"op": "remove", "path": ENTERPRISE_USER})
+
+
 def test_attributes_that_are_not_kept_are_skipped() -> None:
     before = kept(ENTRA_USER)
     operations: list[dict[str, Any]] = [
@@ -202,6 +210,11 @@ WORK = {"primary": True, "type": "work", "value": "alice@example.com"}
         ({"op": "remove", "path": "emails", "value": [{"value": "alice@example.com"}]}, None),
         ({"op": "remove", "path": "emails", "value": [{"value": "other@example.com"}]}, [WORK]),
         ({"op": "replace", "path": 'emails[type eq "work"]', "value": HOME}, [HOME]),
+        (
+            {"op": "add", "path": 'emails[type eq "home" and primary eq false].value', "value": "b@example.net"},
+            [WORK, {"type": "home", "primary": False, "value": "b@example.net"}],
+        ),
+        ({"op": "add", "path": "emails.display", "value": "A"}, [{**WORK, "display": "A"}]),
         ({"op": "add", "path": 'emails[type eq "work"]', "value": {"display": "A"}}, [{**WORK, "display": "A"}]),
         (
             {"op": "add", "path": "emails", "value": [{**HOME, "primary": True}]},
@@ -269,10 +282,17 @@ def test_members_are_removed_all_at_once_or_by_any_filter() -> None:
         {"op": "replace", "path": "members", "value": [{"value": str(number)} for number in range(50_001)]},
     ],
 )
-def test_members_that_name_nobody_are_refused(operation: dict[str, Any]) -> None:
+def test_members_that_name_nobody_or_too_many_are_refused(operation: dict[str, Any]) -> None:
     with pytest.raises(ScimError) as raised:
         members_after({ALICE}, operation)
     assert raised.value.scim_type in ("invalidValue", "invalidPath")
+
+
+def test_a_group_does_not_grow_without_end() -> None:
+    everybody = {str(number) for number in range(50_000)}
+    with pytest.raises(ScimError):
+        members_after(everybody, {"op": "add", "path": "members", "value": [{"value": "one more"}]})
+    assert len(members_after(everybody, {"op": "add", "path": "members", "value": [{"value": "7"}]})) == 50_000
 
 
 def test_a_thousand_members_go_from_a_large_group_at_once() -> None:
