@@ -100,7 +100,10 @@ def is_login_for(services: ConsoleServices, session: BrowserSession, page: str) 
 
 
 def use_login(services: ConsoleServices, request: Request, session: BrowserSession) -> None:
-    """Note that what the person logged in for is done: doing it again takes another login."""
+    """Note that what the person logged in for is answered: doing it again, also where it fails, takes another login.
+
+    For the provider's refresh token, which a client's session begins with, comes with a login and is taken once.
+    """
     _give(services, request, session.grant, session.secret, "")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.console.people import SESSION, Person, authorize_path, device, events, polled
+from tests.gateway.console.people import CONSOLE, SESSION, Person, authorize_path, device, events, polled
 from tests.parts.http_browser import HttpBrowser, http_browser
 from tests.parts.login_site import LoginSite
 
@@ -55,3 +55,21 @@ def test_what_can_not_be_recorded_is_not_done(own_site: LoginSite, browser: Http
     page = alice.open("/-/login?provider=corp")
     assert page.status == 503
     assert alice.jar[SESSION] == kept[SESSION]
+
+
+def test_without_the_identity_store_nobody_is_known_and_nobody_logged_out(
+    own_site: LoginSite, browser: HttpBrowser
+) -> None:
+    alice = Person(own_site, browser, "alice")
+    alice.log_in()
+    kept = alice.jar[SESSION]
+    store = own_site.site.directory / "identity.db"
+    store.rename(store.with_suffix(".gone"))
+    page = alice.open(CONSOLE)
+    assert page.status == 503
+    assert page.response.headers["retry-after"] == "5"
+    assert "user:alice" not in page.text
+    assert alice.browser.open(alice.callback()).status == 503
+    assert alice.jar[SESSION] == kept
+    store.with_suffix(".gone").rename(store)
+    assert alice.is_logged_in()
