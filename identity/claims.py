@@ -113,6 +113,12 @@ def subject(claims: JsonObject) -> str:
     return str(value)
 
 
+def check_token_id(claims: JsonObject) -> None:
+    """Refuse a token whose `jti` is there and not a text (RFC 7519, section 4.1.7); nothing else depends on it."""
+    if not isinstance(claims.get("jti", ""), str):
+        raise rejection("malformed_claim", claim="jti")
+
+
 def _is_id_token(typ: str | None, claims: JsonObject, audiences: tuple[str, ...], settings: ProviderSettings) -> bool:
     if typ == "at+jwt":
         return False

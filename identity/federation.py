@@ -171,15 +171,17 @@ class Federation:
         Raises InvalidCredentialError for a bad token, ProviderUnavailableError where its keys can't be had, and
         StateUnavailableError while `suspend`ed.
         """
-        if self._suspended is not None:
-            raise StateUnavailableError(self._suspended)
+        self._check_not_suspended()
         if len(token) > MAX_TOKEN_BYTES:
             raise rejection("token_too_large", limit=MAX_TOKEN_BYTES)
         digest = hashlib.sha256(token).digest()
         now = self._clock()
         entry = self._cache.get(digest, now)
         if entry is None:
-            return await self._verify(Verification(token, digest, now))
+            principal = await self._verify(Verification(token, digest, now))
+            # A provider may have been asked, and who was revoked may not be known any more.
+            self._check_not_suspended()
+            return principal
         if entry.epoch != self._epoch:
             self._renew(digest, entry)
         return entry.principal
@@ -236,6 +238,10 @@ class Federation:
         entry = CacheEntry(principal, vouched_by, valid_until, self._epoch)
         self._cache.put(verification.digest, entry, verification.now)
         return principal
+
+    def _check_not_suspended(self) -> None:
+        if self._suspended is not None:
+            raise StateUnavailableError(self._suspended)
 
     def _renew(self, digest: bytes, entry: CacheEntry) -> None:
         try:

@@ -19,6 +19,7 @@ from identity.claims import (
     check_audience,
     check_kind,
     check_lifetime,
+    check_token_id,
     optional_time,
     printable_text,
     printable_texts,
@@ -263,6 +264,7 @@ class Verifier:
 
     async def _account(self, verification: Verification) -> str:
         settings, claims = _given(verification.provider).settings, verification.claims
+        check_token_id(claims)
         lifetime, token_subject = _given(verification.lifetime), subject(claims)
         groups = verification.told_groups
         email: str | None = None
