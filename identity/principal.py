@@ -51,6 +51,7 @@ class Delegate:
     provider: str
     token_subject: str
     groups: tuple[str, ...]
+    provisioned_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,17 +66,20 @@ class Resolver:
             if subject != principal.subject:
                 raise rejection("identity_changed")
             groups = self.groups(provider, principal.provisioned_as, groups)
-        for delegate in principal.delegates:
-            self._check_delegate(delegate)
-        return principal if groups == principal.groups else replace(principal, groups=groups)
+        delegates = tuple([self._recheck_delegate(delegate) for delegate in principal.delegates])
+        if groups == principal.groups and delegates == principal.delegates:
+            return principal
+        return replace(principal, groups=groups, delegates=delegates)
 
-    def _check_delegate(self, delegate: Delegate) -> None:
+    def _recheck_delegate(self, delegate: Delegate) -> Delegate:
         if delegate.subject.startswith(f"{_WORKLOAD}:"):
             self._check_workload(delegate.provider, delegate.subject)
-            return
+            return delegate
         person = self.directory.person(delegate.subject.removeprefix("user:"))
         if person is not None and person.deactivated:
             raise rejection("person_deactivated")
+        groups = self.groups(delegate.provider, delegate.provisioned_as, delegate.groups)
+        return delegate if groups == delegate.groups else replace(delegate, groups=groups)
 
     def _check_workload(self, provider: str, subject: str) -> None:
         name = subject.removeprefix(f"{_WORKLOAD}:{provider}:")

@@ -152,7 +152,7 @@ def _delegation(subject: Principal, actor: Principal, may_act: MayAct) -> Delega
 
 
 def _delegated(subject: Principal, actor: Principal) -> Principal:
-    holder = Delegate(actor.subject, actor.provider, actor.token_subject, actor.groups)
+    holder = Delegate(actor.subject, actor.provider, actor.token_subject, actor.groups, actor.provisioned_as)
     return replace(
         subject,
         delegates=(holder, *subject.delegates),

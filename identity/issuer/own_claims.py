@@ -151,6 +151,8 @@ def _act_of(delegates: tuple[Delegate, ...]) -> JsonObject | None:
             "idp_sub": delegate.token_subject,
             "groups": list(delegate.groups),
         }
+        if delegate.provisioned_as is not None:
+            outer["provisioned_as"] = delegate.provisioned_as
         act = outer if act is None else outer | {"act": act}
     return act
 
@@ -168,6 +170,7 @@ def _delegates_of(claims: JsonObject) -> tuple[Delegate, ...]:
                 provider=_text(holder, "idp", _PROVIDER),
                 token_subject=_text(holder, "idp_sub", _TEXT),
                 groups=_texts(holder, "groups", _GROUP),
+                provisioned_as=_free_text(holder, "provisioned_as"),
             )
         )
     return tuple(delegates)
