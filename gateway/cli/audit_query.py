@@ -33,6 +33,7 @@ class KindChoice(StrEnum):
 
     decision = "decision"
     outcome = "outcome"
+    authn = "authn"
     policy_load = "policy_load"
     start = "start"
     stop = "stop"

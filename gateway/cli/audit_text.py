@@ -19,9 +19,25 @@ def event_document(event: "Event") -> dict[str, Any]:
 
 
 def event_line(event: "Event") -> str:
-    """Return an event as one line: index, time, verdict, who, what, by which rule, and how it ended."""
+    """Return an event as one line: index, time, verdict, who, what, by which rule, and how it ended.
+
+    For a login or a revocation: index, time, what, how it ended, who, through which provider, with what, and why.
+    """
     record = event.record
     parts = [str(event.index), _time(record.get("time_us"))]
+    if record.get("kind") == "authn":
+        parts += [
+            str(record.get("action")),
+            str(record.get("result")),
+            str(_mapping(record, "actor").get("subject", "-")),
+            *(
+                f"{word} {record[key]}"
+                for word, key in (("through", "provider"), ("with", "client"))
+                if record.get(key)
+            ),
+            str(record.get("detail", "")),
+        ]
+        return "  ".join(part for part in parts if part)
     if record.get("kind") != "decision":
         parts += [str(record.get("kind")), str(record.get("result", record.get("problem", "")))]
         return "  ".join(part for part in parts if part)

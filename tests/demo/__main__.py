@@ -9,7 +9,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -75,13 +74,9 @@ def _stay(console: Console, world: World) -> None:
         shell = world.root / "people" / person / "shell"
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         shell.write_text("".join(lines) + f"cd {shlex.quote(str(world.root))}\n")
-        token = subprocess.run(
-            ["portcullis", "token"], env=variables, capture_output=True, text=True, check=True
-        ).stdout.strip()
         console.print(
             f"\nTo type as [bold]{person}[/], every command above: [cyan]bash --rcfile {shell}", soft_wrap=True
         )
-        console.print(f"[dim]{person}'s token:[/] {token}", soft_wrap=True)
     console.print("\nEvery command above works there, and for example:")
     for example in (
         "portcullis whoami",

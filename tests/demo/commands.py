@@ -2,6 +2,11 @@
 
 READYZ = "curl -s $GATEWAY/-/readyz"
 LOGIN = "portcullis login --gateway $GATEWAY --provider {}"
+DEVICE_LOGIN = "portcullis login --gateway $GATEWAY --device 2> >(phone)"
+SESSIONS_OF_BOB = "portcullis sessions --person user:bob"
+REVOKE_BOB = "portcullis revoke --person user:bob"
+COPY_THE_TOKEN = "portcullis token > stolen.token"
+USE_THE_COPY = 'curl -si -H "Authorization: Bearer $(cat stolen.token)" $GATEWAY/-/api/v1/whoami'
 GET = 'curl -si -H "Authorization: Bearer $(portcullis token)"'
 DEPLOY = f"""{GET} -H 'Content-Type: application/json' \\
   -d '{{"jsonrpc": "2.0", "id": 1, "method": "force", "params": {{"reason": "release 42"}}}}' \\
@@ -30,7 +35,8 @@ SLIP = "echo 'p, role:developer, prod, deploy-prod/*, deploy, dney,' >> policies
 
 AUDIT = "portcullis audit {} --config gateway/portcullis.yaml"
 SEARCH = AUDIT.format("search") + " --actor user:bob"
-WHICH_COMMIT = f"""{SEARCH} --format json | python -c '
+WHO_REVOKED = AUDIT.format("search") + " --kind authn --actor user:alice"
+WHICH_COMMIT = f"""{SEARCH} --kind decision --format json | python -c '
 import json, sys
 for event in json.load(sys.stdin):
     record = event["record"]

@@ -11,7 +11,7 @@ _POLICY_LINES = 7  # of readyz's answer
 
 def story(world: World) -> list[Step]:
     """Return the steps in the order in which they are told."""
-    return [*_people(world), *_deploy(world), *_aws(), _broken_policy(world), *_audit(world)]
+    return [*_people(world), *_deploy(world), *_aws(), _stolen_token(), _broken_policy(world), *_audit(world)]
 
 
 def _people(world: World) -> list[Step]:
@@ -24,7 +24,9 @@ def _people(world: World) -> list[Step]:
         ),
         Step(
             "Alice logs in",
-            "She signs in at her company's provider, in a browser. A script plays the browser's part here.",
+            "She logs in at the gateway, in a browser, and the gateway sends her on to her company's provider. She "
+            "gets a token of the gateway's own: good for ten minutes, and renewed by itself. A script plays the "
+            "browser's part here.",
             [
                 Command("alice", commands.LOGIN.format("corp"), printed("Logged in", "through corp")),
                 Command(
@@ -77,11 +79,19 @@ def _people(world: World) -> list[Step]:
 def _deploy(world: World) -> list[Step]:
     return [
         Step(
+            "Bob logs in where there is no browser",
+            "He types on a machine in the data centre. The command shows an address and a code. He opens the address "
+            "on his phone, logs in there, compares the code and says yes. A script plays the phone's part here.",
+            [
+                Command("bob", commands.DEVICE_LOGIN, printed("enter the code", "Logged in", "user:bob through corp")),
+                Command("bob", "portcullis whoami", printed("subject user:bob", "provider corp")),
+            ],
+        ),
+        Step(
             "Bob may not deploy to production",
             "The denial says what was asked, under which policy commit, and which role would allow it. Nothing was "
             "forwarded: Buildbot has no build.",
             [
-                Command("bob", commands.LOGIN.format("corp"), printed("Logged in", "through corp")),
                 Command("bob", commands.DEPLOY, checks.denied("deploy-prod/payments", "deploy", role="role:deployer")),
                 Command(
                     "bob",
@@ -142,6 +152,27 @@ def _aws() -> list[Step]:
             ],
         ),
     ]
+
+
+def _stolen_token() -> Step:
+    return Step(
+        "Bob's token is stolen",
+        "Somebody has copied it. Alice, who is on call for security, sees where bob is logged in (his machine, and his "
+        "phone's browser) and revokes him: whatever he was given up to now ends at once, open connections too. The "
+        "policy that guards the backends lets her, and the log says so. Bob logs in again and goes on.",
+        [
+            Command("bob", commands.COPY_THE_TOKEN, printed()),
+            Command("bob", commands.USE_THE_COPY, _is_bob),
+            Command(
+                "alice", commands.SESSIONS_OF_BOB, printed("portcullis-cli through corp", "user:bob has 2 sessions")
+            ),
+            Command("alice", commands.REVOKE_BOB, printed("Revoked: person user:bob; 2 sessions ended")),
+            Command("bob", commands.USE_THE_COPY, checks.not_authenticated("invalid_credential", "revoked")),
+            Command("bob", "portcullis whoami", printed("run `portcullis login`", code=2)),
+            Command("operator", commands.WHO_REVOKED, printed("revoke ok user:alice", "user:bob")),
+            Command("bob", commands.LOGIN.format("corp"), printed("Logged in", "user:bob through corp")),
+        ],
+    )
 
 
 def _broken_policy(world: World) -> Step:
@@ -206,6 +237,12 @@ def _audit(world: World) -> list[Step]:
             ],
         ),
     ]
+
+
+def _is_bob(answer: Answer) -> None:
+    response = answer.http()
+    same("status", response.status, 200)
+    same("who it is", response.json()["subject"], "user:bob")
 
 
 def _not_a_deployer(answer: Answer) -> None:

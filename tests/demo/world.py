@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from string import Template
 from types import TracebackType
 from typing import Self
@@ -90,7 +91,7 @@ class World:
         home.mkdir(parents=True, exist_ok=True)
         accounts = {self._providers[name]: account for name, account in _ACCOUNTS.get(person, {}).items()}
         return {
-            "PATH": f"{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{self.root / 'bin'}{os.pathsep}{_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "COLUMNS": "110",
@@ -100,8 +101,10 @@ class World:
             "DEPLOYS": self._buildbot.url,
             "AWS_DEFAULT_REGION": aws_account.REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "BROWSER": f"{shlex.join([sys.executable, str(_HERE / 'browser.py')])} %s",
-            "DEMO_ACCOUNTS": json.dumps(accounts),
+            "BROWSER": f"{shlex.join(_our_module('tests.parts.scripted_person'))} %s",
+            "ACCOUNTS": json.dumps(accounts),
+            # A keyring of the machine's owner is none of the demo's.
+            "PORTCULLIS_TOKEN_STORE": "file",
         }
 
     def commit(self, revision: str = "HEAD") -> str:
@@ -113,6 +116,7 @@ class World:
             if shutil.which(program) is None:
                 raise PartFailedError(f"{program} is not on this machine: install the package {program}")
         (self.root / "logs").mkdir(parents=True)
+        self._make_phone()
         for name in _PROVIDERS:
             self._start_provider(name)
         self._report("AWS account (S3, CloudWatch Logs, IAM)")
@@ -124,9 +128,16 @@ class World:
         self._create_policy_repository()
         self._start_gateway(aws_key)
 
+    def _make_phone(self) -> None:
+        # A program by that name for everybody's shell: it reads what a login prints, as its owner would.
+        phone = self.root / "bin" / "phone"
+        phone.parent.mkdir()
+        phone.write_text(f"#!/bin/sh\nexec {shlex.join(_our_module('tests.demo.phone'))}\n")
+        phone.chmod(0o755)
+
     def _start_provider(self, name: str) -> None:
         url = self._providers[name]
-        command: list[str | Path] = [sys.executable, "-W", "ignore", _HERE / "provider.py"]
+        command: list[str | Path] = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock"]
         command += ["--port", url.rpartition(":")[2], "--token-max-age", str(_TOKEN_LIFE_S)]
         for person, accounts in _ACCOUNTS.items():
             if name in accounts:
@@ -159,9 +170,11 @@ class World:
             deploy_url=self._buildbot.url,
         )
         (home / "portcullis.yaml").write_text(settings)
-        cookie = home / "var" / "deploy.cookie"
-        cookie.touch(mode=0o600)
-        cookie.write_text(self._buildbot.session())
+        secrets = {"deploy.cookie": self._buildbot.session(), **{f"{name}.secret": token_hex() for name in _PROVIDERS}}
+        for name, secret in secrets.items():
+            file = home / "var" / name
+            file.touch(mode=0o600)
+            file.write_text(secret)
         environment = {
             **self.shell("operator"),
             "STAGING_KEY_ID": aws_key.access_key_id,
@@ -185,3 +198,8 @@ class World:
         if done.returncode:
             raise PartFailedError(f"`{shlex.join(command)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout.strip()
+
+
+def _our_module(name: str) -> list[str]:
+    """Return the command that runs a module of this repository, wherever it is typed."""
+    return ["env", f"PYTHONPATH={_HERE.parent.parent}", sys.executable, "-m", name]

@@ -1,10 +1,11 @@
 """What a person does with login pages, done by a script: signs in at the provider, enters a code, says yes.
 
-`python -m tests.parts.scripted_person ADDRESS [ACCOUNTS]` is what `BROWSER` can name. ACCOUNTS is a JSON object from a
-provider's address to the account there, as a browser would remember it.
+`python -m tests.parts.scripted_person ADDRESS` is what `BROWSER` can name. `ACCOUNTS` in its environment is a JSON
+object from a provider's address to the account there, as a browser would remember it.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,6 +47,12 @@ def go_through(
     raise AssertionError(f"more than {_MAX_FORMS} forms: {page.url}")
 
 
+def remembered_accounts() -> Mapping[str, str]:
+    """Return the accounts that the variable `ACCOUNTS` holds."""
+    accounts: Mapping[str, str] = json.loads(os.environ.get("ACCOUNTS", "{}"))
+    return accounts
+
+
 def _form_to_fill(page: Page) -> Form | None:
     # The account page has forms too, which end sessions: only those of a login are filled in.
     for form in page.forms:
@@ -56,6 +63,6 @@ def _form_to_fill(page: Page) -> Form | None:
 
 if __name__ == "__main__":
     with http_browser() as mine:
-        last = go_through(mine, sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else None)
+        last = go_through(mine, sys.argv[1], remembered_accounts())
     if last.status >= 400:
         raise SystemExit(f"{last.url} answered {last.status}: {last.text}")

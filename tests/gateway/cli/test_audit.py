@@ -20,8 +20,10 @@ import pytest
 from adapters.sql_store import SqlAuditStore
 from audit.merkle import Frontier
 from audit.note import Signer
-from audit.record import Record, Result, Verdict, policy_load, resume, start, stop
+from audit.record import Record, Result, Verdict, authn, policy_load, resume, start, stop
+from audit.search import Event
 from gateway.cli.audit_query import KindChoice, VerdictChoice, moment_us
+from gateway.cli.audit_text import event_line
 from gateway.cli.main import main
 from gateway.cli.output import CommandError
 from tests.audit.samples import checkpoint_of, decision, outcome, stored
@@ -32,6 +34,19 @@ LoadResult = get_type_hints(policy_load)["result"]
 LOADED = policy_load(time_us=1, instance="a", result="loaded", commit="", digest="", rules=1, detail="")
 STARTED = start(time_us=1, instance="a", version="1", size=0, open_decisions=0)
 RESUMED = resume(time_us=1, instance="a", problem="", since_us=1, refused=0)
+LOGIN = authn(
+    request_id="0193fa3e-0000-7000-8000-000000000009",
+    time_us=1,
+    instance="a",
+    action="login",
+    result="fail",
+    actor=None,
+    source="192.0.2.7",
+    client="console",
+    provider="corp",
+    session=None,
+    detail="access_denied",
+)
 PORTCULLIS = str(Path(sys.executable).with_name("portcullis"))
 
 
@@ -134,8 +149,13 @@ def test_a_word_that_no_record_has_is_wrong_use(
 
 def test_the_choices_are_the_words_that_records_have() -> None:
     assert set(VerdictChoice) == {*get_args(Verdict), *get_args(Result), *get_args(LoadResult)}
-    records = [decision(0), outcome(0, 0), LOADED, STARTED, RESUMED, stop(time_us=1, instance="a")]
+    records = [decision(0), outcome(0, 0), LOGIN, LOADED, STARTED, RESUMED, stop(time_us=1, instance="a")]
     assert set(KindChoice) == {record.kind for record in records}
+
+
+def test_a_login_says_who_through_whom_and_why() -> None:
+    line = event_line(Event(7, b"", json.loads(LOGIN.body), None))
+    assert line == "7  1970-01-01T00:00:00.000Z  login  fail  -  through corp  with console  access_denied"
 
 
 def test_one_record_is_one_record(run: Run, site: Path) -> None:
