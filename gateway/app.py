@@ -47,7 +47,7 @@ from gateway.possession import Possession
 from gateway.proxy import Proxy
 from gateway.server import ExactProtocol
 from gateway.settings import Settings, StateSettings
-from gateway.standing import problem_now
+from gateway.standing import problem_now, problem_of_age
 from gateway.tls import server_context
 from identity.dpop import ProofVerifier
 from identity.federation import Federation
@@ -65,6 +65,7 @@ _MAKERS: Final[Mapping[type[BackendSettings], Callable[[Any], Adapter]]] = {
 KEEP_ALIVE_S: Final = 75
 DRAIN_S: Final = 30
 PROVIDERS_WITHIN_S: Final = 3
+AGE_LOOKED_AT_EVERY_S: Final = 1.0
 YOUNG_OBJECTS: Final = 100_000
 
 
@@ -132,8 +133,14 @@ class Parts:
     backends: Mapping[str, Backend]
     open_exchanges: OpenExchanges
     instance: str
+    session_idle_s: int
     state: StateDatabase | None = None
     identity: IdentityParts | None = None
+
+    def cut_what_is_old(self) -> None:
+        """End every forwarded request whose caller nobody vouches for any more, because their token is too old."""
+        now = time.time()
+        self.open_exchanges.cut(lambda exchange: problem_of_age(exchange, self.federation, self.session_idle_s, now))
 
     def cut_what_is_over(self) -> None:
         """End every forwarded request whose caller may no longer do it, by identities and policy as they are now."""
@@ -181,7 +188,7 @@ def build(settings: Settings) -> Proxy:
         instance=instance,
         checkpoint=reader.last_checkpoint,
     )
-    parts = Parts(audit, federation, policy, backends, open_exchanges, instance)
+    parts = Parts(audit, federation, policy, backends, open_exchanges, instance, settings.identity.session_idle_s)
     if state is not None:
         parts.state = StateDatabase(state.database, state_password(state))
         parts.identity = identity_parts(
@@ -217,11 +224,13 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
             lambda engine: _take_policy(parts, engine), lambda problem: _record_refused_policy(parts, problem)
         )
     )
+    ageing = asyncio.create_task(_follow_time(parts))
     try:
         yield
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        ageing.cancel()
+        await asyncio.gather(watching, ageing, return_exceptions=True)
         for backend in parts.backends.values():
             await backend.upstream.close()
         if parts.identity is not None:
@@ -230,6 +239,12 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
         if parts.state is not None:
             await asyncio.to_thread(parts.state.close)
         await parts.audit.close()
+
+
+async def _follow_time(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(AGE_LOOKED_AT_EVERY_S)
+        parts.cut_what_is_old()
 
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:

@@ -24,3 +24,22 @@ def problem_now(exchange: Exchange, federation: Federation, engine: PolicyEngine
     # What was decided when the request came stays what its record says.
     exchange.decisions = decided
     return problem
+
+
+def problem_of_age(exchange: Exchange, federation: Federation, session_idle_s: int, now: float) -> Problem | None:
+    """Return that what vouched for the exchange's caller is over, None where it is not.
+
+    A provider's token vouches until it expires, give or take that provider's leeway. A token of a session here does as
+    long as the session could go without a renewal: its end, when it comes earlier, is a revocation.
+    """
+    principal = exchange.principal
+    assert principal is not None
+    if principal.session is not None:
+        until = principal.issued_at + session_idle_s
+    else:
+        until = principal.expires_at + federation.provider(principal.provider).settings.leeway_s
+    if now < max(until, principal.expires_at):
+        return None
+    return Problem(
+        "invalid_credential", "the token expired: get a new one", "invalid_token", {"error": "token_expired"}
+    )

@@ -52,7 +52,7 @@ def site(tmp_path: Path, tail: Tail) -> Iterator[tuple[GatewayProcess, Issuer]]:
         }
         site = make_site(
             tmp_path,
-            providers=[issuer.settings],
+            providers=[issuer.settings | {"leeway_s": 0}],
             backends=[backend],
             rules=[ALLOW_ALICE, ALLOW_BOB],
             identities=IDENTITIES,
@@ -97,6 +97,15 @@ def test_a_person_who_is_deactivated_is_cut_and_others_are_not(site: tuple[Gatew
         assert tail.left.wait(5)
         tail.connections[0].send(b"5\r\nmore\n\r\n")
         assert bob.read_until(b"more\n")
+
+
+def test_a_stream_ends_when_the_token_that_vouched_for_it_does(site: tuple[GatewayProcess, Issuer], tail: Tail) -> None:
+    gateway, issuer = site
+    with open_stream(gateway, issuer.token("alice", lifetime_s=2)) as client:
+        client.read_until(b"line\n")
+        client.read_to_close()
+        assert tail.left.wait(5)
+    gateway.wait_until(lambda: outcome_details(gateway.site) == ["access_ended"], "the outcome says why")
 
 
 def test_a_request_without_an_answer_yet_is_answered_that_access_ended(
