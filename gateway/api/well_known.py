@@ -1,4 +1,4 @@
-"""What anybody may know: where to log in, who issues tokens, and the log's newest checkpoint."""
+"""What anybody may know: who issues tokens, what they have to be like, and the log's newest checkpoint."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -22,22 +22,6 @@ from identity.dpop import PROOF_ALGORITHMS
 _KEPT = {"cache-control": "public, max-age=300"}
 
 
-class LoginProvider(BaseModel):
-    """What `portcullis login` needs to know of a provider; `token` names the kind of token the gateway accepts."""
-
-    name: str
-    issuer: str
-    client_id: str
-    scopes: list[str]
-    token: str
-
-
-class LoginProviders(BaseModel):
-    """The providers that people can log in with from the command line."""
-
-    providers: list[LoginProvider]
-
-
 class ProtectedResource(BaseModel):
     """OAuth 2.0 protected resource metadata (RFC 9728 section 2)."""
 
@@ -53,23 +37,6 @@ def router(services: Services, oauth: OAuthServices | None = None) -> APIRouter:
     issuers = [provider.issuer for provider in services.providers]
     if oauth is not None:
         issuers.insert(0, oauth.issuer)
-
-    @routes.get("/-/api/v1/login")
-    async def login() -> LoginProviders:
-        """List the providers that have a client for the command line."""
-        return LoginProviders(
-            providers=[
-                LoginProvider(
-                    name=provider.name,
-                    issuer=provider.issuer,
-                    client_id=provider.client_id,
-                    scopes=list(provider.scopes),
-                    token="id_token" if provider.accept_id_tokens else "access_token",
-                )
-                for provider in services.providers
-                if provider.client_id is not None and not provider.has_client_secret
-            ]
-        )
 
     @routes.get(AUTHORIZATION_SERVER)
     @routes.get(OPENID_CONFIGURATION)

@@ -1,7 +1,6 @@
 """The gateway's own API: what it tells whom."""
 
 import json
-from pathlib import Path
 
 import httpx
 
@@ -9,7 +8,7 @@ from audit.checkpoint import open_checkpoint
 from audit.note import Verifier
 from identity.dpop import PROOF_ALGORITHMS
 from tests.parts.front import Front
-from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
+from tests.parts.gateway import bearer, stored_rows
 
 
 def test_health_needs_no_credential_and_names_the_policy_in_force(front: Front) -> None:
@@ -59,18 +58,6 @@ def test_a_gateway_without_identity_state_says_that_it_issues_no_tokens(front: F
     for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
         response = httpx.get(f"{front.gateway.url}{path}")
         assert (response.status_code, response.json()["code"]) == (404, "identity_state_missing")
-
-
-def test_people_log_in_from_the_command_line_where_there_is_a_client(tmp_path: Path) -> None:
-    issuer = "http://127.0.0.1:1"
-    web = {"name": "corp", "issuer": issuer, "audiences": ["portcullis"]}
-    both = {**web, "name": "partner", "issuer": f"{issuer}/partner", "client_id": "portcullis-cli"}
-    route = {"methods": ["GET"], "path": "/{rest**}", "resource": "{rest**}", "action": "read"}
-    docs = {"name": "docs", "adapter": "http", "url": "http://127.0.0.1:1", "environment": "prod", "routes": [route]}
-    site = make_site(tmp_path / "site", providers=[web, both], backends=[docs])
-    with GatewayProcess(site, wait_ready=False) as gateway:
-        (offered,) = httpx.get(f"{gateway.url}/-/api/v1/login").json()["providers"]
-    assert (offered["name"], offered["client_id"]) == ("partner", "portcullis-cli")
 
 
 def test_the_checkpoint_is_signed_under_the_logs_own_name(front: Front) -> None:
