@@ -276,6 +276,24 @@ def test_a_revoked_agent_can_t_go_on_with_what_it_was_given(tmp_path: Path) -> N
     in_issuing(tmp_path, story)
 
 
+@pytest.mark.parametrize(("alice_at", "agent_at"), [(NOW - 100, NOW - 10), (NOW - 10, NOW - 100)])
+@pytest.mark.parametrize("revoked", ["user:corp:alice", "user:ci:agent"])
+def test_a_delegated_token_is_as_old_as_the_older_of_the_two(
+    tmp_path: Path, alice_at: int, agent_at: int, revoked: str
+) -> None:
+    """A revocation of either that came before the exchange, but was not known here yet, reaches what was made."""
+
+    async def story(world: Issuing) -> None:
+        agent = world.ci.token(sub="agent", iat=agent_at)
+        token = await exchanged(world, world.corp.token(iat=alice_at), actor=agent)
+        assert (await principal_of(world, token)).issued_at == NOW - 100
+        world.federation.revoke([Revocation("person", revoked, NOW - 50)])
+        with pytest.raises(InvalidCredentialError, match="token_revoked"):
+            await principal_of(world, token)
+
+    in_issuing(tmp_path, story)
+
+
 @pytest.mark.parametrize("confirmation", [None, OTHER_KEY, CERTIFICATE])
 def test_a_bound_token_is_exchanged_by_nobody_but_its_keys_holder(
     tmp_path: Path, confirmation: Confirmation | None
