@@ -15,8 +15,9 @@ from identity.revocation import Revocation
 from identity.state import EndReason, Grant
 
 KEPT_S: Final = 30 * 86_400
-# No access token lives longer (`access_token_s`), so a session's revocation may be forgotten then.
-LONGEST_TOKEN_S: Final = 3600
+# No access token is good for longer: `access_token_s` is an hour at most, and clocks may differ by ten minutes. So a
+# session's revocation may be forgotten then.
+SESSION_REVOKED_FOR_S: Final = 3600 + 600
 
 _PLAIN: Final = tuple(field.name for field in fields(Grant) if field.name not in ("limits", "confirmation"))
 
@@ -97,7 +98,7 @@ def _end(connection: Connection, terms: list[Any], now: int, reason: EndReason) 
         .returning(grants.c.id)
     )
     ended = tuple(connection.execute(ending).scalars())
-    write_revocations(connection, [Revocation("session", each, now, now + LONGEST_TOKEN_S) for each in ended])
+    write_revocations(connection, [Revocation("session", each, now, now + SESSION_REVOKED_FOR_S) for each in ended])
     return ended
 
 

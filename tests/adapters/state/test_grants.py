@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.state.grants import KEPT_S
+from adapters.state.grants import KEPT_S, SESSION_REVOKED_FOR_S
 from adapters.state.state import SqlState
 from identity.principal import Confirmation, Limits
 from identity.revocation import Revocation
@@ -152,8 +152,8 @@ def test_an_end_is_a_revocation_that_replicas_learn_of(state: SqlState, replica:
         ("revocation", "session:grant-2"),
     }
     assert set(replica.revocations(NOW)) == {
-        Revocation("session", "grant-1", NOW, NOW + 3600),
-        Revocation("session", "grant-2", NOW, NOW + 3600),
+        Revocation("session", "grant-1", NOW, NOW + SESSION_REVOKED_FOR_S),
+        Revocation("session", "grant-2", NOW, NOW + SESSION_REVOKED_FOR_S),
     }
 
 
