@@ -1,6 +1,7 @@
 """Where in a request the caller's token is, if anywhere."""
 
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from gateway.headers import BadHeadersError, RequestHeaders
 from identity.authenticator import InvalidCredentialError
@@ -9,10 +10,11 @@ _AWS_SIGNATURE: Final = b"AWS4-HMAC-SHA256 "
 _SCHEMES: Final[dict[bytes, Literal["bearer", "dpop"]]] = {b"bearer": "bearer", b"dpop": "dpop"}
 
 
-class PresentedToken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
     """A token, and how it was presented: as `Bearer`, as `DPoP`, or in the backend's own header."""
 
-    token: bytes
+    token: bytes = field(repr=False)
     scheme: Literal["bearer", "dpop", "native"]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from identity.rejections import rejection
 from identity.strict_json import JsonObject, StrictJsonError, parse_json_object
@@ -38,7 +38,7 @@ class CompactJws:
     typ: str | None
     unverified_claims: JsonObject
     signing_input: bytes
-    signature: bytes
+    signature: bytes = field(repr=False)
 
 
 def parse_compact_jws(token: bytes) -> CompactJws:

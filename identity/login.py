@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 import httpx
@@ -71,8 +71,8 @@ class PendingLogin:
 
     provider: str
     state: str
-    nonce: str
-    verifier: str
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
     return_to: str
     began_at: int
     max_age: int | None
@@ -92,7 +92,7 @@ class FinishedLogin:
     """Who logged in. `refresh_token` is the provider's own, a secret; None where it gave none."""
 
     principal: Principal
-    refresh_token: str | None
+    refresh_token: str | None = field(repr=False)
 
 
 class RelyingParty:

@@ -71,7 +71,7 @@ class Provider:
 class Verification:
     """What is known of one token so far. `claims` are believed once the signature stage has passed, not before."""
 
-    token: bytes
+    token: bytes = field(repr=False)
     digest: bytes
     now: float
     route: "Route | None" = None
@@ -86,8 +86,8 @@ class Verification:
     principal: Principal | None = None
     twin_sha256: str | None = None
     valid_until: float = math.inf
-    login_nonce: str | None = None
-    login_access_token: bytes | None = None
+    login_nonce: str | None = field(default=None, repr=False)
+    login_access_token: bytes | None = field(default=None, repr=False)
 
 
 Stage = Callable[[Verification], Awaitable[str]]

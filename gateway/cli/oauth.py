@@ -8,7 +8,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -37,9 +37,9 @@ class RefusedError(CommandError):
 class Tokens:
     """What a token endpoint gave; `expires_at` is seconds since the Unix epoch by this machine's clock."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_at: int | None
-    refresh_token: str | None
+    refresh_token: str | None = field(repr=False)
 
     def login(self, gateway: str, server: AuthorizationServer) -> Login:
         """Return these tokens as the login at a gateway."""

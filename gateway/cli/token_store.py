@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,9 +29,9 @@ class Login:
 
     gateway: str
     issuer: str
-    token: str
+    token: str = field(repr=False)
     expires_at: int | None
-    refresh_token: str | None
+    refresh_token: str | None = field(repr=False)
 
 
 class TokenStore:
