@@ -23,7 +23,6 @@ from tests.bench.measures.latency import latency
 from tests.bench.measures.revocation import revocation
 from tests.bench.measures.throughput import throughput
 from tests.bench.measures.token_check import token_check
-from tests.bench.measures.token_memory import token_memory
 from tests.bench.processes import BenchError
 from tests.bench.report import markdown, missed, print_table, update_page, write_json
 from tests.bench.setting import Findings, Setting
@@ -36,7 +35,6 @@ PARTS: Mapping[str, Callable[[Setting], Findings]] = {
     "decision": decision,
     "audit": audit,
     "token": token_check,
-    "token_memory": token_memory,
     "revocation": revocation,
     "body": body,
     "cli": cli,

@@ -8,6 +8,11 @@ need() { # need COMMAND PACKAGE...
 	PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null 2>&1 || missing="$missing $*"
 }
 
+need_postgresql() {
+	# PostgreSQL's server is not on the PATH.
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
+}
+
 missing=""
 need git git
 need curl curl
@@ -18,8 +23,7 @@ test)
 	need node nodejs
 	need npm npm
 	need chromium chromium
-	# PostgreSQL's server is not on the PATH.
-	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
+	need_postgresql
 	;;
 bench)
 	need wrk wrk
@@ -27,6 +31,7 @@ bench)
 	need apache2 apache2 libapache2-mod-auth-openidc
 	test -e /usr/lib/apache2/modules/mod_auth_openidc.so || missing="$missing libapache2-mod-auth-openidc"
 	need haproxy haproxy
+	need_postgresql
 	;;
 *)
 	echo "usage: $0 demo|test|bench" >&2

@@ -1,4 +1,4 @@
-"""How long the check of one RS256 token takes, seen before or not."""
+"""How long the check of one RS256 token takes, seen before or not, and what remembering many of them costs."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from statistics import median
 from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
 from tests.bench.credentials import AUDIENCE
+from tests.bench.measures.token_memory import token_memory
 from tests.bench.rules import PROVIDER
 from tests.bench.setting import Findings, Setting
 
@@ -16,11 +17,16 @@ _CACHED_CHECKS = 20_000
 
 
 def token_check(setting: Setting) -> Findings:
-    """Time whole checks, in microseconds: first of tokens never seen before, then of one token over and over."""
+    """Time whole checks, in microseconds: first of tokens never seen before, then of one token over and over.
+
+    Then weigh the memory of many.
+    """
     credentials = setting.credentials
     fresh = [credentials.fresh_token(f"fresh-{number}").encode() for number in range(_FRESH_TOKENS)]
     same = credentials.token.encode()
-    return asyncio.run(_measure(credentials.issuer, fresh, same))
+    findings = asyncio.run(_measure(credentials.issuer, fresh, same))
+    findings.figures.update(token_memory().figures)
+    return findings
 
 
 async def _measure(issuer: str, fresh: list[bytes], same: bytes) -> Findings:

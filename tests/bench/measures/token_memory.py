@@ -18,14 +18,14 @@ from identity.federation import Federation
 from identity.provider_settings import ProviderSettings
 from tests.bench.credentials import AUDIENCE, GROUPS
 from tests.bench.rules import PROVIDER
-from tests.bench.setting import Findings, Setting
+from tests.bench.setting import Findings
 
 TOKENS = 100_000
 _ISSUER = "https://sso.example.com"
 _LIFETIME_S = 3600
 
 
-def token_memory(setting: Setting) -> Findings:
+def token_memory() -> Findings:
     """Verify TOKENS bad tokens, then as many good ones of as many people; the figures are MB (10^6 bytes) grown by."""
     return asyncio.run(_measure())
 

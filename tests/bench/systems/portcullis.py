@@ -1,4 +1,4 @@
-"""Portcullis with everything on: token checks, 1,000 rules, and a durable audit record before each request goes on."""
+"""Portcullis with everything on: token checks, revocation, 1,000 rules, and a durable record before forwarding."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from audit.note import Signer
-from gateway.app import create_audit_store, open_audit_reader
+from gateway.app import create_audit_store, create_identity_state, open_audit_reader
+from identity.sealing import Sealer
 from tests.bench.credentials import AUDIENCE
 from tests.bench.machine import python_version_of
 from tests.bench.processes import BenchError, Launch
@@ -30,12 +31,18 @@ def _prepare(site: Site) -> Launch:
     write_policies(site.directory / "policies", RULES)
     Signer.create(_ORIGIN, site.directory / "audit.key")
     create_audit_store(_database(site))
+    create_identity_state(_state(site))
+    Sealer.create(site.directory / "identity.secret")
     config = write_config(site.directory, "portcullis.yaml", yaml.safe_dump(_config(site), sort_keys=False))
     return Launch([str(command), "serve", "--config", str(config)], site.port, site.directory, ready_path="/-/readyz")
 
 
 def _database(site: Site) -> str:
     return f"sqlite:///{site.directory}/audit.db"
+
+
+def _state(site: Site) -> str:
+    return f"sqlite:///{site.directory}/identity.db"
 
 
 def _config(site: Site) -> dict[str, object]:
@@ -46,6 +53,7 @@ def _config(site: Site) -> dict[str, object]:
         "database": _database(site),
         "audit": {"origin": _ORIGIN, "signing_key_file": "audit.key"},
         "identity": {
+            "state": {"database": _state(site), "secret_file": "identity.secret"},
             "providers": [
                 {
                     "name": PROVIDER,
