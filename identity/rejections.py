@@ -16,7 +16,8 @@ REJECTIONS: dict[str, str] = {
     "proof_required": "the token is bound to a key: send it as `Authorization: DPoP` with a proof in the header `DPoP`",
     "certificate_required": "the token is bound to a client certificate: use it on a TLS connection that has this one",
     "wrong_proof_key": "the proof is by another key than the one the token is bound to",
-    "token_not_bound": "the token is bound to no DPoP key, so a proof proves nothing: send it as `Authorization: Bearer`",
+    "token_not_bound": "the token is bound to no DPoP key, so a proof proves nothing: send it as `Authorization: "
+    "Bearer`",
     "binding_unprovable": "a token that is bound to a key can't be sent as a session token, which has no place for a "
     "proof: send one that is not bound",
     "malformed_proof": "the header `DPoP` is no well-formed proof ({reason})",
