@@ -1,9 +1,10 @@
 """The certificate that a client showed on its own TLS connection; one that a header tells of is never believed."""
 
 import asyncio
-import base64
 import hashlib
 import ssl
+
+from identity.base64url import encode_base64url
 
 
 def peer_thumbprint(transport: asyncio.BaseTransport) -> str | None:
@@ -15,4 +16,4 @@ def peer_thumbprint(transport: asyncio.BaseTransport) -> str | None:
     certificate = connection.getpeercert(binary_form=True) if connection is not None else None
     if certificate is None:
         return None
-    return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode("ascii")
+    return encode_base64url(hashlib.sha256(certificate).digest())

@@ -1,9 +1,8 @@
 """A bearer token taken apart, before anything in it is believed (RFC 7515, section 3.1; RFC 7519, section 7.2)."""
 
-import re
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 
+from identity.base64url import decode_base64url
 from identity.rejections import rejection
 from identity.strict_json import JsonObject, StrictJsonError, parse_json_object
 
@@ -18,12 +17,6 @@ FORBIDDEN_MEMBERS = ("jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc")
 
 # RFC 7515, sections 4.1.1 to 4.1.10: each is a text where it is there at all, and `null` is none.
 _TEXT_MEMBERS = ("alg", "kid", "typ", "cty", "x5t", "x5t#S256")
-
-_SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
-# The last character of a segment of 4n+2 or 4n+3 characters has bits that carry nothing. They must be zero, or
-# one token could be written in many ways.
-_LAST_OF_2 = frozenset(b"AQgw")
-_LAST_OF_3 = frozenset(b"AEIMQUYcgkosw048")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +66,6 @@ def parse_compact_jws(token: bytes) -> CompactJws:
         signing_input=segments[0] + b"." + segments[1],
         signature=_decode_segment(segments[2], "signature"),
     )
-
-
-def decode_base64url(text: bytes) -> bytes:
-    """Return what an unpadded base64url text stands for (RFC 7515, section 2).
-
-    Raises ValueError where the same bytes would be written differently.
-    """
-    rest = len(text) % 4
-    if _SEGMENT.fullmatch(text) is None or rest == 1:
-        raise ValueError("not base64url without padding")
-    if (rest == 2 and text[-1] not in _LAST_OF_2) or (rest == 3 and text[-1] not in _LAST_OF_3):
-        raise ValueError("not canonical base64url")
-    return urlsafe_b64decode(text + b"=" * (-len(text) % 4))
 
 
 def _decode_segment(segment: bytes, name: str) -> bytes:

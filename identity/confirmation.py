@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from identity.compact_jws import decode_base64url
+from identity.base64url import decode_base64url
 from identity.principal import Confirmation
 from identity.rejections import rejection
 from identity.strict_json import JsonObject

@@ -4,7 +4,6 @@ A proof is a small JWT that the client signs for one request. It brings its own 
 nothing: it only has to be the one whose thumbprint stands in the token.
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from identity.authenticator import InvalidCredentialError
+from identity.base64url import decode_base64url, encode_base64url
 from identity.claims import MAX_TIME
-from identity.compact_jws import FORBIDDEN_MEMBERS, decode_base64url
+from identity.compact_jws import FORBIDDEN_MEMBERS
 from identity.normal_url import normal_url
 from identity.principal import Confirmation
 from identity.proof_memory import ProofMemory
@@ -128,8 +128,8 @@ def jwk_thumbprint(key: PublicKey) -> str:
             members = f'{{"crv":"P-{key.curve.key_size}","kty":"EC","x":"{x}","y":"{y}"}}'
         case _:
             # RFC 8037, appendix A.3.
-            members = f'{{"crv":"Ed25519","kty":"OKP","x":"{_base64url(key.public_bytes_raw())}"}}'
-    return _base64url(hashlib.sha256(members.encode("ascii")).digest())
+            members = f'{{"crv":"Ed25519","kty":"OKP","x":"{encode_base64url(key.public_bytes_raw())}"}}'
+    return encode_base64url(hashlib.sha256(members.encode("ascii")).digest())
 
 
 def _key_in(header: JsonObject) -> _ProofKey:
@@ -183,7 +183,7 @@ def _check_request(claims: JsonObject, method: str, url: str) -> None:
 
 
 def _check_token(claims: JsonObject, access_token: bytes) -> None:
-    if claims.get("ath") != _base64url(hashlib.sha256(access_token).digest()):
+    if claims.get("ath") != encode_base64url(hashlib.sha256(access_token).digest()):
         raise InvalidProofError("wrong_proof_token")
 
 
@@ -202,8 +202,4 @@ def _octets(segment: bytes, name: str) -> bytes:
 
 
 def _integer(value: int, length: int | None = None) -> str:
-    return _base64url(value.to_bytes(length or (value.bit_length() + 7) // 8))
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return encode_base64url(value.to_bytes(length or (value.bit_length() + 7) // 8))

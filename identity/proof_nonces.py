@@ -1,10 +1,9 @@
 """Nonces that a DPoP proof must hold, which no store has to keep (RFC 9449, section 8)."""
 
-import base64
-import binascii
 import struct
 from typing import Final
 
+from identity.base64url import decode_base64url, encode_base64url
 from identity.sealing import Sealer, SealError
 
 NONCE_S: Final = 120
@@ -26,14 +25,14 @@ class ProofNonces:
         slot = int(now) // NONCE_S
         if self._current[0] != slot:
             sealed = self._sealer.seal(_PURPOSE, struct.pack(">Q", slot))
-            self._current = slot, base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+            self._current = slot, encode_base64url(sealed)
         return self._current[1]
 
     def holds(self, nonce: str, now: float) -> bool:
         """Tell whether a nonce was issued here in this slot of time or the one before."""
         try:
-            sealed = base64.urlsafe_b64decode(nonce + "=" * (-len(nonce) % 4))
+            sealed = decode_base64url(nonce.encode("ascii"))
             (slot,) = struct.unpack(">Q", self._sealer.open(_PURPOSE, sealed))
-        except (ValueError, binascii.Error, struct.error, SealError):
+        except (ValueError, struct.error, SealError):
             return False
         return int(now) // NONCE_S - slot in (0, 1)

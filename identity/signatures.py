@@ -26,7 +26,7 @@ from jose import jwk as jose_jwk
 from joserfc.jwa import JWS_ALGORITHMS as JOSERFC_ALGORITHMS
 from joserfc.jwk import OKPKey, RSAKey
 
-from identity.compact_jws import decode_base64url
+from identity.base64url import decode_base64url
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 

@@ -7,13 +7,13 @@ unverified `iss` chooses which issuer must vouch, and that issuer's own keys the
 import hashlib
 import hmac
 import math
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from identity.accounts import account_subject, group_subjects, linkable_email, username
+from identity.base64url import encode_base64url
 from identity.claims import (
     Lifetime,
     check_audience,
@@ -366,7 +366,7 @@ def _twin_sha256(jws: CompactJws) -> str | None:
     twin = twin_signature(jws.algorithm, jws.signature)
     if twin is None:
         return None
-    return hashlib.sha256(jws.signing_input + b"." + urlsafe_b64encode(twin).rstrip(b"=")).hexdigest()
+    return hashlib.sha256(jws.signing_input + b"." + encode_base64url(twin).encode("ascii")).hexdigest()
 
 
 def _check_access_token_hash(verification: Verification) -> None:
@@ -377,7 +377,7 @@ def _check_access_token_hash(verification: Verification) -> None:
     bits = _given(verification.jws).algorithm[-3:]
     algorithm = {"256": "sha256", "384": "sha384"}.get(bits, "sha512")
     digest = hashlib.new(algorithm, token).digest()
-    expected = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+    expected = encode_base64url(digest[: len(digest) // 2])
     if not isinstance(told, str) or not _is_same(told, expected):
         raise rejection("wrong_access_token_hash")
 

@@ -3,19 +3,17 @@
 (RFC 6265bis section 4.1.3.2.)
 """
 
-import binascii
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
 from fastapi import Request
+
+from identity.base64url import decode_base64url, encode_base64url
 
 PREFIX: Final = "__Host-portcullis-"
 # What a browser keeps of one cookie, name and value together (RFC 6265 section 6.1).
 MAX_COOKIE_BYTES: Final = 4096
 
 _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Lax; Path=/"
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]{1,4096}")
 
 
 def sealed_cookies(request: Request, prefix: str) -> dict[str, bytes]:
@@ -38,7 +36,7 @@ def sealed_cookies(request: Request, prefix: str) -> dict[str, bytes]:
 
 def set_cookie(request: Request, name: str, sealed: bytes, lifetime_s: int) -> None:
     """Have the answer to this request give the browser a cookie; raises ValueError where it would not keep it."""
-    value = urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+    value = encode_base64url(sealed)
     if len(name) + len(value) > MAX_COOKIE_BYTES:
         raise ValueError("the cookie would be too large to be kept")
     _cookies(request)[name] = f"{name}={value}; Max-Age={lifetime_s:d}; {_ATTRIBUTES}"
@@ -62,9 +60,7 @@ def _cookies(request: Request) -> dict[str, str]:
 
 
 def _decoded(text: str) -> bytes:
-    if not _BASE64URL.fullmatch(text):
-        return b""
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
+        return decode_base64url(text.encode("ascii"))
+    except ValueError:
         return b""

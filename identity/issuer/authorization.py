@@ -8,7 +8,6 @@ may be refused: the person logs in again.
 """
 
 import asyncio
-import base64
 import hashlib
 import hmac
 import re
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from identity.base64url import encode_base64url
 from identity.issuer.clients import Client, client_of
 from identity.issuer.narrowing import requested_limits
 from identity.issuer.oauth_error import OAuthError
@@ -211,8 +211,7 @@ def _answers(verifier: str, challenge: str) -> bool:
     """Tell whether a verifier is the one that a challenge was made from (RFC 7636, section 4.6)."""
     if _VERIFIER.fullmatch(verifier) is None:
         return False
-    expected = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).rstrip(b"=")
-    return hmac.compare_digest(expected, challenge.encode("ascii"))
+    return hmac.compare_digest(encode_base64url(hashlib.sha256(verifier.encode("ascii")).digest()), challenge)
 
 
 def _described(error: OAuthError) -> dict[str, str]:

@@ -10,7 +10,6 @@ secret: it is not used, and everybody holds new tokens a moment later.
 """
 
 import asyncio
-import base64
 import contextlib
 import json
 import logging
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
+from identity.base64url import encode_base64url
 from identity.issuer.own_claims import TOKEN_TYPE
 from identity.sealing import Sealer, SealError
 from identity.signatures import VerificationKey, verification_key
@@ -148,10 +148,10 @@ class SigningKeys:
             raise NoSigningKeyError("no signing key: the identity store's log messages say why")
         key = max(able, key=lambda each: each.sealed.signs_from)
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": key.id}
-        signed = f"{_encoded(_json(header))}.{_encoded(_json(claims))}"
+        signed = f"{encode_base64url(_json(header))}.{encode_base64url(_json(claims))}"
         r, s = decode_dss_signature(key.private.sign(signed.encode("ascii"), ECDSA(SHA256())))
         # RFC 7518, section 3.4: both numbers at full length, one after the other.
-        return f"{signed}.{_encoded(r.to_bytes(32) + s.to_bytes(32))}"
+        return f"{signed}.{encode_base64url(r.to_bytes(32) + s.to_bytes(32))}"
 
     async def _run(self) -> None:
         while True:
@@ -214,8 +214,8 @@ def _jwk(key: _Key) -> JsonObject:
     return {
         "kty": "EC",
         "crv": "P-256",
-        "x": _encoded(point.x.to_bytes(32)),
-        "y": _encoded(point.y.to_bytes(32)),
+        "x": encode_base64url(point.x.to_bytes(32)),
+        "y": encode_base64url(point.y.to_bytes(32)),
         "use": "sig",
         "alg": ALGORITHM,
         "kid": key.id,
@@ -224,7 +224,3 @@ def _jwk(key: _Key) -> JsonObject:
 
 def _json(document: JsonObject) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode("ascii")
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.authenticator import InvalidCredentialError
-from identity.compact_jws import decode_base64url
+from identity.base64url import decode_base64url
 from identity.principal import Delegate, Principal
 from identity.revocation import Revocation, RevocationKind, Revocations
 from tests.identity.issuer import NOW, Issuer, World, b64, code_of, in_world

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from identity.compact_jws import decode_base64url
+from identity.base64url import decode_base64url
 from identity.key_set import MAX_KEYS, KeySetError, parse_key_set
 from identity.signatures import UnusableKeyError, public_key_from_jwk, verification_key
 from tests.identity.issuer import b64, jwk, private_key, sign

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from identity.compact_jws import MAX_TOKEN_BYTES, decode_base64url
+from identity.base64url import decode_base64url
+from identity.compact_jws import MAX_TOKEN_BYTES
 from tests.identity.issuer import NOW, Issuer, PrivateKey, b64, forge, jwk, private_key, sign
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
