@@ -156,6 +156,20 @@ def test_a_known_callers_groups_are_those_of_now_and_nothing_else_changes() -> N
     assert verdict(lambda: resolver.recheck(ALICE)) == "account_deprovisioned"
 
 
+def test_who_acts_for_somebody_is_held_to_what_was_pushed_about_themselves() -> None:
+    helper = Delegate("user:corp:bob", "corp", "b-1", TOLD, provisioned_as="b-1")
+    acted_for = replace(ALICE, provisioned_as=None, delegates=(helper,))
+    resolver = Resolver(ALICE_BY_SUBJECT)
+    assert resolver.recheck(acted_for) is acted_for
+    resolver.provisioning = pushed(b_1=Account(True, PUSHED))
+    assert resolver.recheck(acted_for) == replace(acted_for, delegates=(replace(helper, groups=PUSHED),))
+    resolver.provisioning = pushed(b_1=Account(False, PUSHED))
+    assert verdict(lambda: resolver.recheck(acted_for)) == "account_deprovisioned"
+    resolver.provisioning = pushed(required=True, a_1=Account(True, ()))
+    person = replace(ALICE, delegates=(helper,))
+    assert verdict(lambda: resolver.recheck(person)) == "not_provisioned"
+
+
 def test_workload_entries_are_the_first_as_subject_and_the_rest_as_groups() -> None:
     resolver = Resolver(Directory({}, {}, (workload("b"), workload("a"), workload("c", "other"))))
     claims = {"repository": "example/x"}

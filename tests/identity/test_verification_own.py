@@ -192,6 +192,7 @@ def test_what_a_removed_provider_vouched_for_ends_with_it_delegates_too() -> Non
     assert code(delegated, corp, ci, settings=both, directory=directory) is None
     assert code(delegated, corp, directory=directory) == "unknown_issuer"
     assert code(delegated, ci, settings=both[1:], directory=directory) == "unknown_issuer"
+    assert code(own_token(idp="ci"), corp, ci, settings=both) == "unknown_issuer", "one's name, the other's issuer"
 
 
 def test_an_own_token_brings_its_limits_its_key_and_its_delegates_with_it() -> None:
