@@ -20,7 +20,8 @@ class ClientCredential:
     def sign_in(self, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Return the headers and the form to send so that the provider knows the client."""
         if self.method == "client_secret_basic":
-            # Each part is form-encoded first, so that a colon in an id can't move the border between the two.
+            # Each part is form-encoded first, so that a colon in an id can't move the border between the two. Authlib
+            # leaves that out, and with it every secret that holds a `%`.
             pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret or '')}"
             return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}, dict(form)
         signed = {**form, "client_id": self.client_id}
@@ -38,7 +39,7 @@ def own_credential(settings: ProviderSettings) -> ClientCredential:
         raise ValueError(f"the provider {settings.name} has no client_id")
     if not settings.has_client_secret:
         return ClientCredential(settings.client_id, None, "none")
-    place = f"provider {settings.name}, client_secret"
+    place = f"identity.providers, {settings.name}, client_secret"
     secret = read_secret(place, settings.client_secret_file, settings.client_secret_env)
     return ClientCredential(
         settings.client_id, secret.get_secret_value(), settings.client_auth or "client_secret_basic"
@@ -55,7 +56,7 @@ def introspection_credential(settings: ProviderSettings) -> ClientCredential:
         raise ValueError(f"the provider {settings.name} does not introspect")
     if introspection.client_id is None:
         return own_credential(settings)
-    place = f"provider {settings.name}, introspection.client_secret"
+    place = f"identity.providers, {settings.name}, introspection.client_secret"
     secret = read_secret(place, introspection.client_secret_file, introspection.client_secret_env)
     return ClientCredential(
         introspection.client_id, secret.get_secret_value(), settings.client_auth or "client_secret_basic"

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import httpx
 
 from identity.authenticator import ProviderUnavailableError
+from identity.client_credential import ClientCredential, own_credential
 from identity.issuer.grants import principal_of_grant
 from identity.principal import Principal
 from identity.provider_client import provider_client
@@ -33,7 +34,7 @@ from identity.relying_party_messages import (
 )
 from identity.return_to import is_own_page
 from identity.sealing import Sealer, SealError
-from identity.secret import SecretError, read_secret
+from identity.secret import SecretError
 from identity.state import Grant
 from identity.strict_json import JsonObject
 
@@ -241,9 +242,9 @@ class RelyingParty:
 
     async def _tokens(self, settings: ProviderSettings, metadata: ProviderMetadata, **form: str) -> JsonObject:
         endpoint = _endpoint(settings, "token_endpoint", metadata.token_endpoint)
-        secret = await asyncio.to_thread(_client_secret, settings)
+        credential = await asyncio.to_thread(_credential, settings)
         try:
-            return await request_tokens(self._http[settings.name], settings, endpoint, secret, form)
+            return await request_tokens(self._http[settings.name], settings, endpoint, credential, form)
         except TokenRefusedError as refused:
             if refused.error in _OUR_FAULT:
                 _log.error(
@@ -287,13 +288,10 @@ def _check_age(principal: Principal, pending: PendingLogin, leeway_s: int) -> No
         raise LoginError("login_too_old", detail)
 
 
-def _client_secret(settings: ProviderSettings) -> str | None:
-    """Read the client's secret anew, so that one that was replaced counts without a restart. Blocks."""
-    if not settings.has_client_secret:
-        return None
-    place = f"identity.providers, {settings.name}, client_secret"
+def _credential(settings: ProviderSettings) -> ClientCredential:
+    """Read the client's secret anew. Blocks."""
     try:
-        return read_secret(place, settings.client_secret_file, settings.client_secret_env).get_secret_value()
+        return own_credential(settings)
     except SecretError as error:
         _log.error("%s", error)
         raise _client_refused(settings) from None

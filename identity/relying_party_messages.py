@@ -4,15 +4,14 @@ RFC 6749 section 4.1, RFC 7636 (S256 only), RFC 9207, OpenID Connect Core 1.0. A
 our own client carries the token request: docs/decisions/0002-authlib-and-httpx.md says why.
 """
 
-import base64
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote_plus
 
 import httpx
 from authlib.oauth2.client import OAuth2Client
 
 from identity.authenticator import ProviderUnavailableError
+from identity.client_credential import ClientCredential
 from identity.provider_client import ProviderAnswerError, ask
 from identity.provider_settings import ProviderSettings
 from identity.strict_json import JsonObject
@@ -85,16 +84,20 @@ def error_code(error: object) -> str:
 
 
 async def request_tokens(
-    http: httpx.AsyncClient, settings: ProviderSettings, endpoint: str, secret: str | None, form: Mapping[str, str]
+    http: httpx.AsyncClient,
+    settings: ProviderSettings,
+    endpoint: str,
+    credential: ClientCredential,
+    form: Mapping[str, str],
 ) -> JsonObject:
     """Return what the token endpoint answers to one grant (RFC 6749 section 5.1).
 
     Raises TokenRefusedError where it gave a reason, and ProviderUnavailableError where it was not to be had or did not
     answer as a token endpoint does: nothing is known about the grant then.
     """
-    form, headers = _signed_in(settings, secret, form)
+    headers, signed_in = credential.sign_in(form)
     try:
-        answer = await ask(http, settings, endpoint, method="POST", form=form, headers=headers)
+        answer = await ask(http, settings, endpoint, method="POST", form=signed_in, headers=headers)
         document = answer.object()
     except ProviderAnswerError as error:
         raise ProviderUnavailableError(settings.name, str(error)) from None
@@ -103,17 +106,3 @@ async def request_tokens(
     if answer.status != 200:
         raise ProviderUnavailableError(settings.name, f"{endpoint}: answered {answer.status}")
     return document
-
-
-def _signed_in(
-    settings: ProviderSettings, secret: str | None, form: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return form and headers with the gateway's own client in one of them (RFC 6749, section 2.3.1)."""
-    client_id = str(settings.client_id)
-    if secret is None:
-        return {**form, "client_id": client_id}, {}
-    if settings.client_auth == "client_secret_post":
-        return {**form, "client_id": client_id, "client_secret": secret}, {}
-    # Authlib leaves out the form encoding that the section asks for, and with it every secret that holds a `%`.
-    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-    return dict(form), {"Authorization": "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")}

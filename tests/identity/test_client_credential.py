@@ -40,7 +40,7 @@ def test_introspection_may_have_a_client_of_its_own(tmp_path: Path) -> None:
     own = _settings(client_secret_file=secret, introspection={"client_id": "ci", "client_secret_file": other})
     assert (introspection_credential(own).client_id, introspection_credential(own).secret) == ("ci", "two")
     other.unlink()
-    with pytest.raises(SecretError, match=r"provider corp, introspection\.client_secret: cannot read"):
+    with pytest.raises(SecretError, match=r"identity\.providers, corp, introspection\.client_secret: cannot read"):
         introspection_credential(own)
 
 
