@@ -79,11 +79,11 @@ class OidcProvider:
 
     `kid` fixes the key's id, so that two providers can publish the same one; `port` 0 lets the system choose.
     `accounts` maps a subject to its claims: all of them are in ID tokens and at userinfo, the usual ones and those
-    under `access_token` in access tokens. `assurance` maps each `acr` that can be asked for to its `amr`; the first is
-    the default. `opaque_tokens` makes access tokens that only introspection explains, each beginning with
-    `token_prefix`; without `resource_tokens` they are for nobody but userinfo. `client` adds to what is known of
-    `portcullis`. `tls` is a certificate, its key, and the CA that signed it, PEM files: the issuer is https then.
-    `trusted_ca` is the CA of clients that are told of logouts over https.
+    under `access_token` in access tokens, those under `userinfo` at userinfo alone. `assurance` maps each `acr` that
+    can be asked for to its `amr`; the first is the default. `opaque_tokens` makes access tokens that only introspection
+    explains, each beginning with `token_prefix`; without `resource_tokens` they are for nobody but userinfo. `client`
+    adds to what is known of `portcullis`. `tls` is a certificate, its key, and the CA that signed it, PEM files: the
+    issuer is https then. `trusted_ca` is the CA of clients that are told of logouts over https.
 
     Raises RuntimeError, with the program's own words, where it can't start.
     """

@@ -37,7 +37,9 @@ function newKey(kid) {
 
 async function findAccount(ctx, accountId) {
   const claims = state.accounts[accountId];
-  return claims && { accountId, claims: () => ({ sub: accountId, ...claims }) };
+  if (!claims) return undefined;
+  const { userinfo, ...everywhere } = claims;
+  return { accountId, claims: (use) => ({ sub: accountId, ...everywhere, ...(use === 'userinfo' ? userinfo : {}) }) };
 }
 
 function claimNames() {
