@@ -22,8 +22,10 @@ from joserfc.util import urlsafe_b64decode
 
 from identity.claims import MAX_AUDIENCES, MAX_TIME
 from identity.compact_jws import FORBIDDEN_MEMBERS, MAX_CLAIMS_DEPTH, MAX_HEADER_DEPTH, MAX_TOKEN_BYTES
+from tests.identity.bent_keys import odd_keys, several_keys
+from tests.identity.bent_token import ALGORITHMS, LEEWAY_S, Case
 from tests.identity.issuer import NOW, Issuer, World, code_of
-from tests.identity.token_corpus import ALGORITHMS, LEEWAY_S, Case, corpus, odd_keys, several_keys
+from tests.identity.token_corpus import corpus
 
 
 @dataclass(frozen=True, slots=True)
