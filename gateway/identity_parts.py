@@ -140,7 +140,7 @@ def identity_parts(
                     revocations=store,
                     audit=audit,
                     instance=services.instance,
-                    changed=sync.catch_up,
+                    in_force=sync.catch_up,
                 )
             ),
             revocations.router(RevocationServices(services, store, store, sync.catch_up)),

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from audit import record
 from audit.receipt import Receipt
-from audit.record import Record, Result, Verdict
+from audit.record import AuthnAction, Record, Result, Verdict
 from gateway.exchange import Exchange
 from gateway.policy.request import Decision
 from gateway.problems import Problem
+from identity.principal import Principal
 
 CONTROL_BACKEND: Final = "-"
 CONTROL_ENVIRONMENT: Final = "control"
@@ -91,5 +92,33 @@ def outcome_record(exchange: Exchange, receipt: Receipt, result: Result, detail:
         bytes_out=exchange.sent,
         duration_us=duration_us,
         result=result,
+        detail=detail,
+    )
+
+
+def authn_record(
+    exchange: Exchange,
+    instance: str,
+    action: AuthnAction,
+    result: Literal["ok", "fail"],
+    *,
+    client: str,
+    detail: str,
+    actor: Principal | None = None,
+    provider: str = "",
+    session: str | None = None,
+) -> Record:
+    """Return the record of something that a request did to logins, tokens or accounts: see `audit.record.authn`."""
+    return record.authn(
+        request_id=exchange.request_id,
+        time_us=exchange.received_us,
+        instance=instance,
+        action=action,
+        result=result,
+        actor=actor,
+        source=exchange.source,
+        client=client,
+        provider=provider,
+        session=session,
         detail=detail,
     )

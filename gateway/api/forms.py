@@ -1,4 +1,4 @@
-"""Reads the urlencoded body of a request to the OAuth endpoints, of bounded size and within bounded time."""
+"""Reads the urlencoded body of a request, of bounded size and within bounded time."""
 
 import asyncio
 from typing import Final

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from audit.record import AuthnAction, authn
+from audit.record import AuthnAction
 from gateway.api.oauth_services import OAuthServices
 from gateway.exchange import Exchange
+from gateway.recording import authn_record
 from identity.issuer.oauth_error import OAuthError
 from identity.principal import Principal
 
@@ -16,18 +17,16 @@ def recorder(
 
     async def record(principal: Principal, detail: str) -> None:
         await services.audit.append(
-            authn(
-                request_id=exchange.request_id,
-                time_us=exchange.received_us,
-                instance=services.instance,
-                action=action,
-                result="ok",
-                actor=principal,
-                source=exchange.source,
+            authn_record(
+                exchange,
+                services.instance,
+                action,
+                "ok",
                 client=client,
+                detail=detail,
+                actor=principal,
                 provider=principal.provider,
                 session=principal.session,
-                detail=detail,
             )
         )
 
@@ -38,18 +37,5 @@ async def record_refusal(
     services: OAuthServices, exchange: Exchange, action: AuthnAction, client: str, error: OAuthError
 ) -> None:
     """Record that something was refused, and to nobody in particular; raises AuditUnavailableError."""
-    await services.audit.append(
-        authn(
-            request_id=exchange.request_id,
-            time_us=exchange.received_us,
-            instance=services.instance,
-            action=action,
-            result="fail",
-            actor=None,
-            source=exchange.source,
-            client=client,
-            provider="",
-            session=None,
-            detail=f"{error.error}: {error.description}",
-        )
-    )
+    detail = f"{error.error}: {error.description}"
+    await services.audit.append(authn_record(exchange, services.instance, action, "fail", client=client, detail=detail))

@@ -14,12 +14,12 @@ from typing import Annotated, Literal, Self, TypeVar
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from audit.record import authn
 from audit.store import AuditUnavailableError
 from gateway.api.caller import caller_of, governed
 from gateway.api.problem_error import ProblemError, exchange_of
 from gateway.api.services import Services
 from gateway.problems import Problem
+from gateway.recording import authn_record
 from identity.principal import UNLIMITED, Principal
 from identity.revocation import Revocation
 from identity.state import Grant, GrantStore, RevocationStore, StateUnavailableError
@@ -77,12 +77,12 @@ class Revoked(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RevocationServices:
-    """What the routes need. `catch_up` puts in force, in this process, what was just written."""
+    """What the routes need. `in_force` puts in force, in this process, what was just written."""
 
     services: Services
     grants: GrantStore
     revocations: RevocationStore
-    catch_up: Callable[[], Awaitable[None]]
+    in_force: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +127,16 @@ def router(needs: RevocationServices) -> APIRouter:
         caller = await caller_of(services, request)
         plan = await _stored(lambda: _plan(needs, wanted, caller, int(time.time())))
         async with allowed(request, caller, plan.own, plan.resource, "revoke"):
-            exchange = exchange_of(request)
-            record = authn(
-                request_id=exchange.request_id,
-                time_us=exchange.received_us,
-                instance=services.instance,
-                action="revoke",
-                result="ok",
-                actor=caller,
-                source=exchange.source,
+            record = authn_record(
+                exchange_of(request),
+                services.instance,
+                "revoke",
+                "ok",
                 client="api",
+                detail=plan.text,
+                actor=caller,
                 provider=caller.provider,
                 session=wanted.session,
-                detail=plan.text,
             )
             try:
                 await services.audit.append(record)
@@ -147,7 +144,7 @@ def router(needs: RevocationServices) -> APIRouter:
                 raise ProblemError(Problem("audit_unavailable", "nothing was revoked: try again at once")) from None
             ended = await _stored(plan.run)
             try:
-                await needs.catch_up()
+                await needs.in_force()
             except StateUnavailableError:
                 # It is written, and takes effect as soon as the store can be read again.
                 raise ProblemError(_unavailable("the revocation is written but not in force here yet")) from None

@@ -18,10 +18,10 @@ from typing import Final, Literal
 from fastapi import APIRouter, Request, Response
 
 from audit.log import AuditLog
-from audit.record import authn
 from audit.store import AuditUnavailableError
 from gateway.api.problem_error import exchange_of
 from gateway.exchange import Exchange
+from gateway.recording import authn_record
 from identity.scim import discovery
 from identity.scim.errors import ScimError, bad_request
 from identity.scim.schema import RESOURCE_TYPES, ResourceType
@@ -53,13 +53,13 @@ class ScimFeed:
 class ScimServices:
     """What the routes need: the feeds by the provider's name.
 
-    `changed` puts what was just written in force in this process; it may raise StateUnavailableError.
+    `in_force` puts in force, in this process, what was just written (see `IdentitySync.catch_up`).
     """
 
     feeds: Mapping[str, ScimFeed]
     audit: AuditLog
     instance: str
-    changed: Callable[[], Awaitable[None]]
+    in_force: Callable[[], Awaitable[None]]
 
 
 def token_digest(token: str) -> bytes:
@@ -157,7 +157,7 @@ class _Call:
             await self._record("fail", f"{self.request.method} of a {resource_type.kind.lower()}: {error.detail}")
             raise
         try:
-            await self.services.changed()
+            await self.services.in_force()
         except StateUnavailableError:
             # It is written; whoever follows the store will see it.
             pass
@@ -227,19 +227,7 @@ async def _record(
     services: ScimServices, exchange: Exchange, provider: str, result: Literal["ok", "fail"], detail: str
 ) -> None:
     await services.audit.append(
-        authn(
-            request_id=exchange.request_id,
-            time_us=exchange.received_us,
-            instance=services.instance,
-            action="provision",
-            result=result,
-            actor=None,
-            source=exchange.source,
-            client="scim",
-            provider=provider,
-            session=None,
-            detail=detail,
-        )
+        authn_record(exchange, services.instance, "provision", result, client="scim", detail=detail, provider=provider)
     )
 
 

@@ -1,16 +1,15 @@
 """Sessions as people begin and end them with a browser, each step recorded before anything comes of it."""
 
-import time
 from dataclasses import replace
 from typing import Literal
 
 from fastapi import Request
 
-from audit import record
 from audit.record import AuthnAction
 from audit.store import AuditUnavailableError
 from gateway.api.problem_error import exchange_of
 from gateway.console.services import ConsoleServices
+from gateway.recording import authn_record
 from identity.principal import UNLIMITED, Limits, Principal
 from identity.state import Grant
 
@@ -68,20 +67,17 @@ async def _record(
     client: str,
     detail: str,
 ) -> None:
-    exchange = exchange_of(request)
     actor = who if isinstance(who, Principal) else None
     await services.audit.append(
-        record.authn(
-            request_id=exchange.request_id,
-            time_us=time.time_ns() // 1000,
-            instance=services.instance,
-            action=action,
-            result=result,
-            actor=actor,
-            source=exchange.source,
+        authn_record(
+            exchange_of(request),
+            services.instance,
+            action,
+            result,
             client=client,
+            detail=detail,
+            actor=actor,
             provider=who.provider if isinstance(who, Principal) else who,
             session=actor.session if actor is not None else None,
-            detail=detail,
         )
     )

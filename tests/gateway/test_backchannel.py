@@ -11,7 +11,8 @@ import httpx
 import pytest
 from joserfc import jwt
 
-from gateway.api.backchannel import MAX_BODY_BYTES, PATH
+from gateway.api.backchannel import PATH
+from gateway.api.forms import MAX_FORM_BYTES
 from identity.logout_token import EVENT
 from tests.gateway.console.people import Person, answer_of, authorize_path, renewed, sent_to, tokens_for, whoami
 from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
@@ -155,7 +156,7 @@ def test_logouts_are_recorded_good_or_bad_and_no_token_with_them(world: World) -
         (b"logout_token=%ff%fe", FORM),
         (b"logout_token=\xff", FORM),
         (b"logout_token=" + b"x" * 20_000, FORM),
-        (b"logout_token=" + b"x" * MAX_BODY_BYTES, FORM),
+        (b"logout_token=" + b"x" * 40_000, FORM),
         (b"&".join(b"a=1" for _ in range(100)), FORM),
         (b"logout_token=a.b.c", FORM),
     ],
@@ -166,6 +167,12 @@ def test_strangers_get_a_short_400(world: World, content: bytes, media_type: str
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     assert answer.headers["cache-control"] == "no-store"
     assert len(answer.content) < 400
+
+
+def test_a_form_that_no_logout_needs_is_not_read_to_its_end(world: World) -> None:
+    """SECURITY-CASES 23"""
+    answer = world.post(b"logout_token=" + b"x" * MAX_FORM_BYTES)
+    assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
 
 
 def test_it_is_for_posts_only(world: World) -> None:
