@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapters.connections import ConnectionPool
 from tests.adapters.test_http1 import HEADERS, TARGET
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
-from tests.parts.nginx import free_port
+from tests.parts.ports import free_port
 from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
 from tests.parts.request_bodies import NO_BODY, Body, chunked, sized
 from tests.parts.upstream_exchange import HOST, OK, get, whole

@@ -8,7 +8,7 @@ import pytest
 from adapters.connections import ConnectionPool
 from adapters.upstream import UpstreamConnectError, UpstreamError, UpstreamProtocolError
 from tests.parts.event_loops import LoopFactory, on_both_loops, run
-from tests.parts.nginx import free_port
+from tests.parts.ports import free_port
 from tests.parts.raw_upstream import RawConnection, RawUpstream, answering
 from tests.parts.request_bodies import NO_BODY, StalledBody
 

@@ -4,7 +4,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +31,6 @@ class Launch:
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_path: str = "/"
-
-
-def free_port() -> int:
-    """Return a loopback TCP port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def program(name: str, package: str) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.bench.credentials import Credentials
 from tests.bench.machine import Cores
-from tests.bench.processes import free_port, running
+from tests.bench.processes import running
 from tests.bench.system import Site, System, verify
 from tests.bench.systems import nginx
+from tests.parts.ports import free_port
 
 _numbers = count(1)
 

@@ -1,6 +1,5 @@
 """One long-running program of the demo: its log, when it is ready, and its end."""
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -59,11 +58,3 @@ class Process:
     def _tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return f"The end of its log, {self.log}:\n" + "\n".join(lines[-25:])
-
-
-def free_port() -> int:
-    """Return a loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.process import PartFailedError, Process, free_port
+from tests.demo.process import PartFailedError, Process
+from tests.parts.ports import free_port
 
 
 def test_a_part_that_ends_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Self
 
 from tests.demo import aws_account
-from tests.demo.process import PartFailedError, Process, free_port
+from tests.demo.process import PartFailedError, Process
 from tests.parts.buildbot_master import BuildbotMaster
 from tests.parts.moto_server import MotoServer
+from tests.parts.ports import free_port
 
 _HERE = Path(__file__).parent
 _POLICIES = _HERE.parent.parent / "policies"

@@ -14,8 +14,8 @@ import yaml
 from adapters.state.database import create_state
 from identity.sealing import Sealer
 from tests.parts.gateway import GatewayProcess, Site, make_site
-from tests.parts.nginx import free_port
 from tests.parts.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider
+from tests.parts.ports import free_port
 
 BACKEND = {
     "name": "logs-prod",
@@ -31,7 +31,7 @@ class LoginSite:
     """Providers `corp` (RS256) and `partner` (ES256, which tells of logouts), and a gateway at its public URL.
 
     `provider` adds to every provider's settings, `identity` to the configuration's `identity`, and `only` leaves the
-    named providers in it.
+    named providers in it. Without `sends_issuer` the providers don't say `iss` in their authorization responses.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class LoginSite:
         identity: Mapping[str, Any] | None = None,
         only: Sequence[str] = ("corp", "partner"),
         environment: Mapping[str, str] | None = None,
+        sends_issuer: bool = True,
     ) -> None:
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
@@ -49,13 +50,15 @@ class LoginSite:
         self._provider, self._identity, self._only = provider or {}, identity or {}, only
         self._environment = {"CLIENT_SECRET": CLIENT_SECRET, **(environment or {})}
         self._running = ExitStack()
-        redirect_uris = (f"{self.url}/-/login/callback",)
-        self.corp = OidcProvider("RS256", redirect_uris=redirect_uris)
+        callback = f"{self.url}/-/login/callback"
+        self.corp = OidcProvider("RS256", redirect_uris=(f"{callback}/corp",), sends_issuer=sends_issuer)
         told = {
             "backchannel_logout_uri": f"{self.url}/-/login/backchannel",
             "backchannel_logout_session_required": True,
         }
-        self.partner = OidcProvider("ES256", redirect_uris=redirect_uris, client=told)
+        self.partner = OidcProvider(
+            "ES256", redirect_uris=(f"{callback}/partner",), client=told, sends_issuer=sends_issuer
+        )
         self.site: Site
         self.gateway: GatewayProcess
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.parts.ports import free_port
+
 _PATIENCE_S = 10.0
 _CONFIG = """
 daemon off;
@@ -38,13 +40,6 @@ http {{
   }}
 }}
 """
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Nginx:

@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 import psycopg
 
-from tests.parts.nginx import free_port
+from tests.parts.ports import free_port
 
 USER: Final = "portcullis"
 _PATIENCE_S: Final = 30.0

@@ -11,7 +11,7 @@ from adapters.state.state import SqlState
 from identity.state import StateUnavailableError
 from tests.adapters.state.conftest import Place
 from tests.adapters.state.samples import grant
-from tests.parts.nginx import free_port
+from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 
 

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from tests.bench import bulk_backend
-from tests.bench.processes import BenchError, Launch, free_port, running
+from tests.bench.processes import BenchError, Launch, running
 from tests.bench.setting import Findings, Setting, new_directory, started
 from tests.bench.systems import portcullis
+from tests.parts.ports import free_port
 
 GIB = 1 << 30
 _PIECE = bytes(256 * 1024)

@@ -10,10 +10,11 @@ from gateway.app import create_identity_state
 from identity.sealing import Sealer
 from tests.bench import bulk_backend
 from tests.bench.credentials import AUDIENCE, GROUPS, USERNAME
-from tests.bench.processes import Launch, free_port, running
+from tests.bench.processes import Launch, running
 from tests.bench.rules import BACKEND, ENVIRONMENT, PROVIDER
 from tests.bench.setting import Setting, new_directory
 from tests.parts.gateway import make_site
+from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 
 STREAM = f"/{BACKEND}/drip"
