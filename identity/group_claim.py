@@ -9,8 +9,6 @@ import re
 
 from identity.strict_json import JsonObject
 
-MAX_PATH_LENGTH = 255
-
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 

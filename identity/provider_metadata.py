@@ -17,7 +17,7 @@ class MetadataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """One provider's endpoints and abilities.
+    """One provider's endpoints and abilities, as far as the gateway uses them.
 
     An endpoint is None where the provider names none; each is https, or on this machine where the issuer is too. Of
     what a provider may leave unsaid (`claims_supported` and so on) None means that it has not said.
@@ -32,17 +32,12 @@ class ProviderMetadata:
     token_endpoint: str | None = None
     userinfo_endpoint: str | None = None
     introspection_endpoint: str | None = None
-    revocation_endpoint: str | None = None
-    end_session_endpoint: str | None = None
     sends_issuer: bool = False
     backchannel_logout_supported: bool = False
-    backchannel_logout_session_supported: bool = False
     id_token_algorithms: tuple[str, ...] | None = None
     claims_supported: tuple[str, ...] | None = None
     scopes_supported: tuple[str, ...] | None = None
-    acr_values_supported: tuple[str, ...] | None = None
     code_challenge_methods: tuple[str, ...] | None = None
-    token_endpoint_auth_methods: tuple[str, ...] | None = None
 
 
 def parse_metadata(document: JsonObject, settings: ProviderSettings) -> ProviderMetadata:
@@ -63,17 +58,12 @@ def parse_metadata(document: JsonObject, settings: ProviderSettings) -> Provider
         token_endpoint=_endpoint(document, "token_endpoint", settings),
         userinfo_endpoint=_endpoint(document, "userinfo_endpoint", settings),
         introspection_endpoint=_endpoint(document, "introspection_endpoint", settings),
-        revocation_endpoint=_endpoint(document, "revocation_endpoint", settings),
-        end_session_endpoint=_endpoint(document, "end_session_endpoint", settings),
         sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         backchannel_logout_supported=document.get("backchannel_logout_supported") is True,
-        backchannel_logout_session_supported=document.get("backchannel_logout_session_supported") is True,
         id_token_algorithms=_texts(document, "id_token_signing_alg_values_supported"),
         claims_supported=_texts(document, "claims_supported"),
         scopes_supported=_texts(document, "scopes_supported"),
-        acr_values_supported=_texts(document, "acr_values_supported"),
         code_challenge_methods=_texts(document, "code_challenge_methods_supported"),
-        token_endpoint_auth_methods=_texts(document, "token_endpoint_auth_methods_supported"),
     )
 
 
