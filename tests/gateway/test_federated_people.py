@@ -238,7 +238,7 @@ def test_the_groups_that_a_login_has_no_room_for_are_asked_of_userinfo(tmp_path:
     site = LoginSite(tmp_path, provider={"audiences": [AUDIENCE]}, only=("corp",))
     site.corp = OidcProvider(
         "RS256",
-        redirect_uris=(f"{site.url}/-/login/callback",),
+        redirect_uris=(f"{site.url}/-/login/callback/corp",),
         accounts={"alice": distributed},
         resource_tokens=False,
     )
