@@ -32,7 +32,8 @@ class Grant:
 
     `id` is random and is the `sid` of every token made from it. `client` is `console` or an OAuth client id.
     `sealed_refresh_token` is the provider's own, with which a renewal asks the provider again. `source` is where
-    the login came from (an address). `ended_at` is None while it lives.
+    the login came from (an address). `login_used_at` is when `use_login` used its login up. `ended_at` is None while it
+    lives.
     """
 
     id: str
@@ -57,8 +58,15 @@ class Grant:
     renewed_at: int
     expires_at: int
     sealed_refresh_token: bytes | None = None
+    login_used_at: int | None = None
     ended_at: int | None = None
     end_reason: EndReason | None = None
+
+
+class UsedLogin(NamedTuple):
+    """What `use_login` took: the provider's refresh token as the grant held it, None where the provider gave none."""
+
+    sealed_refresh_token: bytes | None
 
 
 class Claimed(NamedTuple):
@@ -93,7 +101,17 @@ class GrantStore(Protocol):
         ...
 
     def update_grant(self, grant: Grant) -> bool:
-        """Replace a living grant's facts; False where it has ended meanwhile (nothing is written then)."""
+        """Replace a living grant's facts; False where it has ended meanwhile (nothing is written then).
+
+        How it ended, and whether its login is used up, are not among them.
+        """
+        ...
+
+    def use_login(self, grant_id: str, now: int) -> UsedLogin | None:
+        """Use up, atomically, the login that a grant began with; the provider's token leaves the grant with it.
+
+        None where another call was first, or there is no such grant that lives: nothing may come of the login then.
+        """
         ...
 
     def end_grants(

@@ -12,13 +12,16 @@ from adapters.state.schema import grants
 from adapters.state.sql_part import SqlPart, prune
 from identity.principal import Confirmation, Limits
 from identity.revocation import Revocation
-from identity.state import EndReason, Grant
+from identity.state import EndReason, Grant, UsedLogin
 
 KEPT_S: Final = 30 * 86_400
 # No access token is good for longer: `access_token_s` is an hour at most, and clocks may differ by ten minutes. So a
 # session's revocation may be forgotten then.
 SESSION_REVOKED_FOR_S: Final = 3600 + 600
 
+# Each is written by a method of its own, `end_grants` (which revokes the grant too) or `use_login`: a renewal that has
+# read the grant before must not undo it.
+_NOT_UPDATED: Final = ("ended_at", "end_reason", "login_used_at")
 _PLAIN: Final = tuple(field.name for field in fields(Grant) if field.name not in ("limits", "confirmation"))
 
 
@@ -41,10 +44,27 @@ class SqlGrants(SqlPart):
     def update_grant(self, grant: Grant) -> bool:
         """See `GrantStore.update_grant`."""
         living = grants.c.id == grant.id, grants.c.ended_at.is_(None)
-        # How a grant ends is for `end_grants` alone, which revokes it too.
-        values = {name: value for name, value in _row_of(grant).items() if name not in ("ended_at", "end_reason")}
+        values = {name: value for name, value in _row_of(grant).items() if name not in _NOT_UPDATED}
         with self._database.transaction() as connection:
             return connection.execute(grants.update().where(*living).values(values)).rowcount == 1
+
+    def use_login(self, grant_id: str, now: int) -> UsedLogin | None:
+        """See `GrantStore.use_login`."""
+        unused = grants.c.login_used_at.is_(None), grants.c.ended_at.is_(None), grants.c.expires_at > now
+        using = (
+            grants.update()
+            .where(grants.c.id == grant_id, *unused)
+            .values(login_used_at=now)
+            .returning(grants.c.sealed_refresh_token)
+        )
+        with self._database.transaction() as connection:
+            # One statement tells and marks: of two at the same time the database lets one see an unused login. It
+            # returns what the row holds after it, so taking the token out is another.
+            used = connection.execute(using).first()
+            if used is None:
+                return None
+            connection.execute(grants.update().where(grants.c.id == grant_id).values(sealed_refresh_token=None))
+        return UsedLogin(used.sealed_refresh_token)
 
     def end_grants(
         self,

@@ -72,6 +72,7 @@ grants = Table(
     Column("renewed_at", Number, nullable=False),
     Column("expires_at", Number, nullable=False),
     Column("sealed_refresh_token", LargeBinary),
+    Column("login_used_at", Number),
     Column("ended_at", Number),
     Column("end_reason", Text),
     sqlite_strict=True,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 
 from gateway.api.problem_error import exchange_of
-from gateway.console.browser_session import BrowserSession, current_session, is_login_for, use_login
+from gateway.console.browser_session import BrowserSession, current_session, is_login_for
 from gateway.console.login_pages import login_address
 from gateway.console.page import PageError, PageRoute, page, redirect
 from gateway.console.recorded_sessions import begin_recorded, record_refusal
@@ -19,6 +19,7 @@ from gateway.console.same_origin import csrf_token, own_form
 from gateway.console.services import ConsoleServices
 from identity.issuer.authorization import AuthorizationRequest, BadAuthorizationRequestError
 from identity.issuer.oauth_error import OAuthError
+from identity.issuer.sessions import LoginOverError
 from identity.principal import Limits
 from identity.return_to import is_own_page
 
@@ -65,9 +66,12 @@ def router(services: ConsoleServices) -> APIRouter:
         except BadAuthorizationRequestError as error:
             return _refused(error)
         if not is_login_for(services, session, here):
-            text = "Too much time has passed, or this was answered before. Start the login anew where you began it."
-            raise PageError(400, "This question is over", text, link=("Your account", "/-/console/"))
-        use_login(services, request, session)
+            raise _over()
+        try:
+            # A yes and a no alike, and also where what follows fails: whoever wants to answer again logs in again.
+            provider_refresh_token = await services.sessions.use_login(session.grant)
+        except LoginOverError:
+            raise _over() from None
         client = asked.client.id
         if form.get("decision") != "allow":
             await record_refusal(services, request, session.principal, client=client, reason="access_denied")
@@ -78,7 +82,7 @@ def router(services: ConsoleServices) -> APIRouter:
             session.principal,
             client=client,
             source=exchange_of(request).source,
-            provider_refresh_token=await services.sessions.take_provider_token(session.grant),
+            provider_refresh_token=provider_refresh_token,
             limits=asked.limits,
             detail="allowed with a browser",
         )
@@ -100,6 +104,11 @@ def limits_in_words(limits: Limits) -> list[tuple[str, str]]:
 def _here(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
     return f"{PATH}?{query}" if query else PATH
+
+
+def _over() -> PageError:
+    text = "Too much time has passed, or this was answered before. Start the login anew where you began it."
+    return PageError(400, "This question is over", text, link=("Your account", "/-/console/"))
 
 
 def _refused(error: BadAuthorizationRequestError) -> Response:

@@ -95,16 +95,13 @@ def named_grant(services: ConsoleServices, request: Request) -> str | None:
 
 
 def is_login_for(services: ConsoleServices, session: BrowserSession, page: str) -> bool:
-    """Tell whether the person has just logged in because of this page, as it asked."""
-    return session.answers == _digest(page) and services.clock() - session.grant.created_at < LOGIN_WITHIN_S
+    """Tell whether the person has just logged in because of this page, as it asked, and it is not answered yet.
 
-
-def use_login(services: ConsoleServices, request: Request, session: BrowserSession) -> None:
-    """Note that what the person logged in for is answered: doing it again, also where it fails, takes another login.
-
-    For the provider's refresh token, which a client's session begins with, comes with a login and is taken once.
+    It is the store that knows of an answer, and `Sessions.use_login` that lets only one be given: a browser can keep
+    its cookie, and send a form twice at once.
     """
-    _give(services, request, session.grant, session.secret, "")
+    is_fresh = services.clock() - session.grant.created_at < LOGIN_WITHIN_S
+    return is_fresh and session.answers == _digest(page) and session.grant.login_used_at is None
 
 
 def _give(services: ConsoleServices, request: Request, grant: Grant, secret: str, answers: str) -> None:

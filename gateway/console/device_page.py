@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from gateway.console.authorize_page import limits_in_words
-from gateway.console.browser_session import DEVICE_PAGE, BrowserSession, current_session, is_login_for, use_login
+from gateway.console.browser_session import DEVICE_PAGE, BrowserSession, current_session, is_login_for
 from gateway.console.login_pages import login_address
 from gateway.console.page import PageError, PageRoute, page, redirect
 from gateway.console.recorded_sessions import begin_recorded, record_refusal
@@ -20,6 +20,7 @@ from gateway.console.times import ago
 from identity.issuer.clients import CLIENTS
 from identity.issuer.device import LIFE_S, TooManyGuessesError, WaitingDevice
 from identity.issuer.parameters import Parameters
+from identity.issuer.sessions import LoginOverError
 
 # What may lie between a login at the provider and the session here that it leads to.
 _LOGIN_TAKES_S: Final = 60
@@ -43,8 +44,7 @@ def router(services: ConsoleServices) -> APIRouter:
         session, form = await own_form(services, request, _login_again(""))
         user_code = _entered(form)
         if not is_login_for(services, session, DEVICE_PAGE):
-            text = "Too much time has passed since you logged in, or another device was let in meanwhile."
-            raise PageError(400, "This question is over", text, link=("Log in again", _login_again(user_code)))
+            raise _over(user_code)
         device = await _waiting_device(services, session, user_code)
         if device is None:
             return _code_page(session, user_code, _NO_DEVICE)
@@ -90,14 +90,18 @@ def _check_wish(services: ConsoleServices, session: BrowserSession, device: Wait
 async def _allow(
     services: ConsoleServices, request: Request, session: BrowserSession, device: WaitingDevice
 ) -> Response:
-    use_login(services, request, session)
+    try:
+        # First, so that of two answers at once one lets a device in, and also where what follows fails.
+        provider_refresh_token = await services.sessions.use_login(session.grant)
+    except LoginOverError:
+        raise _over(device.user_code) from None
     grant = await begin_recorded(
         services,
         request,
         session.principal,
         client=device.client,
         source=device.source,
-        provider_refresh_token=await services.sessions.take_provider_token(session.grant),
+        provider_refresh_token=provider_refresh_token,
         limits=device.limits,
         detail=f"allowed with a browser for a device at {device.source}",
     )
@@ -116,6 +120,11 @@ async def _deny(
     await record_refusal(services, request, session.principal, client=device.client, reason="access_denied")
     text = f"It is told so. If nobody you know has begun its login, tell the platform team of {device.source}."
     return page("device_done.html", title="The device is not let in", text=text)
+
+
+def _over(user_code: str) -> PageError:
+    text = "Too much time has passed since you logged in, or another device was let in meanwhile."
+    return PageError(400, "This question is over", text, link=("Log in again", _login_again(user_code)))
 
 
 def _entered(parameters: Parameters) -> str:

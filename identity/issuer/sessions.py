@@ -43,6 +43,10 @@ _OVER: Final = "the session is over: log in again"
 _log = logging.getLogger(__name__)
 
 
+class LoginOverError(Exception):
+    """A login can't be used for anything any more: it was used before, or its session has ended."""
+
+
 class ProviderRenewal(Protocol):
     """Asks the provider of a grant whether it still vouches for the person."""
 
@@ -170,19 +174,23 @@ class Sessions:
         claimed = await self._claimed(refresh_token)
         return await asyncio.to_thread(self._grants.grant, claimed.grant_id) if claimed is not None else None
 
-    async def take_provider_token(self, grant: Grant) -> str | None:
-        """Take the provider's refresh token out of a grant, for another that the same login is to have.
+    async def use_login(self, grant: Grant) -> str | None:
+        """Use up the login that a session of the console began with, for the one other that it was made for.
 
-        A provider that renews its refresh tokens takes two sessions with one for a theft. None where there is none.
+        Returns the provider's refresh token, which goes over to that (a provider that renews its refresh tokens takes
+        two sessions with one for a theft), None where it gave none. Raises LoginOverError where the login was used
+        before, in whichever process.
         """
-        if grant.sealed_refresh_token is None:
+        used = await asyncio.to_thread(self._grants.use_login, grant.id, int(self._clock()))
+        if used is None:
+            raise LoginOverError
+        if used.sealed_refresh_token is None:
             return None
         try:
-            token = self._opened(grant)
+            return self._opened(replace(grant, sealed_refresh_token=used.sealed_refresh_token))
         except SealError:
-            return None
-        await asyncio.to_thread(self._grants.update_grant, replace(grant, sealed_refresh_token=None))
-        return token
+            # Without it the other session would never ask the provider again.
+            raise LoginOverError from None
 
     async def end(self, grant_id: str, reason: EndReason) -> None:
         """End a session with all of its tokens, here at once and elsewhere as soon as it is read there."""

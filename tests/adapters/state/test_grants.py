@@ -11,7 +11,7 @@ from adapters.state.grants import KEPT_S, SESSION_REVOKED_FOR_S
 from adapters.state.state import SqlState
 from identity.principal import Confirmation, Limits
 from identity.revocation import Revocation
-from identity.state import Grant
+from identity.state import Grant, UsedLogin
 from tests.adapters.state.conftest import together
 from tests.adapters.state.samples import NOW, grant
 
@@ -25,6 +25,7 @@ MERCIFUL = settings(max_examples=40, deadline=None, suppress_health_check=[Healt
         {"kind": "workload", "subject": "workload:github:deploy", "client": "portcullis-cli"},
         {"groups": (), "amr": (), "email": None, "provisioned_as": None, "provider_session": None},
         {"authenticated_at": None, "acr": None, "sealed_refresh_token": None},
+        {"login_used_at": NOW + 5},
         {"limits": Limits(backends=("logs-prod",), actions=("s3:Get*", "read"))},
         {"limits": Limits(backends=(), actions=None)},
         {"confirmation": Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")},
@@ -89,6 +90,48 @@ def test_an_ended_grant_keeps_no_secret_of_the_provider(state: SqlState) -> None
     state.end_grants(now=NOW, reason="logged_out", grant_id="grant-1")
     ended = state.grant("grant-1")
     assert ended == replace(grant(), ended_at=NOW, end_reason="logged_out", sealed_refresh_token=None)
+
+
+@pytest.mark.parametrize("sealed", [b"\x01sealed\x00\xff", b"", None])
+def test_a_login_is_used_once_and_the_providers_token_leaves_the_grant_with_it(
+    state: SqlState, replica: SqlState, sealed: bytes | None
+) -> None:
+    """Also where the provider gave no token: what is used up is the login."""
+    given = grant(sealed_refresh_token=sealed)
+    state.add_grant(given)
+    state.add_grant(grant(2))
+    assert replica.use_login("grant-1", NOW + 5) == UsedLogin(sealed)
+    assert state.use_login("grant-1", NOW + 5) is None
+    assert state.grant("grant-1") == replace(given, sealed_refresh_token=None, login_used_at=NOW + 5)
+    assert state.grant("grant-2") == grant(2)
+
+
+def test_of_two_that_use_a_login_at_the_same_time_one_gets_it(state: SqlState, replica: SqlState) -> None:
+    """Two replicas may be sent the same form at once."""
+    for number in range(20):
+        state.add_grant(grant(number))
+        name = f"grant-{number}"
+        found = together(
+            lambda name=name: state.use_login(name, NOW),  # type: ignore[misc]
+            lambda name=name: replica.use_login(name, NOW),  # type: ignore[misc]
+        )
+        assert sorted(found, key=lambda used: used is None) == [UsedLogin(b"\x01sealed\x00\xff"), None]
+
+
+@pytest.mark.parametrize("over", ["unknown", "ended", "expired"])
+def test_the_login_of_a_session_that_is_over_is_of_no_use(state: SqlState, over: str) -> None:
+    state.add_grant(grant(expires_at=NOW + 60))
+    if over == "ended":
+        state.end_grants(now=NOW, reason="logged_out", grant_id="grant-1")
+    name, now = "grant-2" if over == "unknown" else "grant-1", NOW + (60 if over == "expired" else 0)
+    assert state.use_login(name, now) is None
+
+
+def test_whoever_read_a_grant_before_its_login_was_used_does_not_make_it_new_again(state: SqlState) -> None:
+    state.add_grant(grant(sealed_refresh_token=None))
+    state.use_login("grant-1", NOW + 5)
+    assert state.update_grant(grant(sealed_refresh_token=None))
+    assert state.use_login("grant-1", NOW + 6) is None
 
 
 OTHERS = [

@@ -1,7 +1,9 @@
 """A person lets the command line act as them, or does not."""
 
+import asyncio
 from urllib.parse import urlencode, urlsplit
 
+import httpx
 import pytest
 
 from tests.gateway.console.people import (
@@ -76,6 +78,38 @@ def test_a_consent_is_good_once(alice: Person) -> None:
     again = alice.browser.submit(page, stop_at=CALLBACK, decision="allow")
     assert again.status == 400
     assert "This question is over" in again.text
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_consent_is_good_once_whatever_cookie_the_browser_keeps(alice: Person, decision: str) -> None:
+    """Else one login would give any number of sessions, of which only the first asks the provider again."""
+    page = consent(alice)
+    kept = dict(alice.jar)
+    alice.browser.submit(page, stop_at=CALLBACK, decision=decision)
+    before = len(events(alice.site))
+    alice.jar.clear()
+    alice.jar.update(kept)
+    again = alice.browser.submit(page, stop_at=CALLBACK, decision="allow")
+    assert again.status == 400
+    assert "This question is over" in again.text
+    assert len(events(alice.site)) == before
+    consent(alice)
+    assert any(hop.startswith(alice.site.corp.issuer) for hop in alice.browser.hops), "asked anew, they log in anew"
+
+
+def test_of_many_consents_sent_at_once_one_counts(alice: Person) -> None:
+    page = consent(alice)
+    headers = {"cookie": f"{SESSION}={alice.jar[SESSION]}", "sec-fetch-site": "same-origin"}
+    form = {"csrf": page.forms[0].fields["csrf"], "decision": "allow"}
+
+    async def send() -> list[httpx.Response]:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await asyncio.gather(*(http.post(page.url, data=form, headers=headers) for _ in range(8)))
+
+    before = len(events(alice.site))
+    answers = asyncio.run(send())
+    assert sorted(answer.status_code for answer in answers) == [303] + [400] * 7
+    assert len(events(alice.site)) == before + 1
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "another path's", "another session's"])

@@ -17,7 +17,6 @@ from gateway.console.browser_session import (
     begin_session,
     current_session,
     is_login_for,
-    use_login,
 )
 from gateway.console.cookies import cookie_headers, set_cookie
 from gateway.console.services import ConsoleServices
@@ -122,10 +121,14 @@ def test_a_cookie_is_written_anew_once_a_minute_at_most_and_never_outlives_the_s
     gateway.now = NOW + 60
     assert gateway.asked(cookie)[1] not in (None, cookie)
     gateway.now = NOW + IDLE_S
-    asked = request(gateway.asked(cookie)[1])
-    gateway.now = NOW + MAX_S - 100
-    use_login(gateway.services, asked, BrowserSession(gateway.begin()[0], principal(), "", ""))
-    assert "Max-Age=3600" in cookie_headers(asked)[0]
+    asked = request(cookie)
+    asyncio.run(current_session(gateway.services, asked))
+    assert f"Max-Age={IDLE_S};" in cookie_headers(asked)[0]
+    while gateway.now < NOW + MAX_S - 100:
+        gateway.now = min(gateway.now + IDLE_S, NOW + MAX_S - 100)
+        asked = request(given(asked))
+        asyncio.run(current_session(gateway.services, asked))
+    assert "Max-Age=100;" in cookie_headers(asked)[0]
 
 
 def test_a_session_that_ended_elsewhere_is_out_at_the_next_request(gateway: Gateway) -> None:
@@ -171,6 +174,7 @@ def test_a_cookie_of_another_gateway_purpose_or_version_is_no_session(gateway: G
 
 
 def test_a_login_is_for_the_page_that_asked_for_it_once_and_for_ten_minutes(gateway: Gateway) -> None:
+    """It is the store that knows of the answer: the browser may send the cookie that it had before."""
     _, cookie = gateway.begin("/-/oauth/authorize?state=1")
     session = gateway.asked(cookie)[0]
     assert session is not None
@@ -179,10 +183,9 @@ def test_a_login_is_for_the_page_that_asked_for_it_once_and_for_ten_minutes(gate
     gateway.now = NOW + LOGIN_WITHIN_S
     assert not is_login_for(gateway.services, session, "/-/oauth/authorize?state=1")
     gateway.now = NOW
-    asked = request(cookie)
-    use_login(gateway.services, asked, session)
-    used = gateway.asked(str(given(asked)))[0]
-    assert used is not None
+    gateway.store.use_login(session.grant.id, NOW)
+    used = gateway.asked(cookie)[0]
+    assert used is not None, "the person stays logged in"
     assert not is_login_for(gateway.services, used, "/-/oauth/authorize?state=1")
 
 

@@ -1,7 +1,9 @@
 """A person lets a device in that has no browser (RFC 8628)."""
 
+import asyncio
 from urllib.parse import urlencode, urlsplit
 
+import httpx
 import pytest
 
 from tests.gateway.console.people import SESSION, Person, device, events, polled, whoami
@@ -63,6 +65,34 @@ def test_a_code_is_good_for_one_device_and_one_login_for_one_code(alice: Person)
     page = alice.open(again.links["Log in again"] + "&provider=corp")
     assert page.forms[0].fields["user_code"] == second["user_code"]
     assert "No device waits under this code" in alice.browser.submit(page, user_code=first["user_code"]).text
+
+
+def test_one_login_lets_one_device_in_whatever_cookie_the_browser_keeps(alice: Person) -> None:
+    """Else one login would give any number of sessions, of which only the first asks the provider again."""
+    first, second = device(alice.site), device(alice.site)
+    page = code_page(alice)
+    kept = dict(alice.jar)
+    alice.browser.submit(page, user_code=first["user_code"], decision="allow")
+    alice.jar.update(kept)
+    again = alice.browser.submit(page, user_code=second["user_code"], decision="allow")
+    assert again.status == 400
+    assert "This question is over" in again.text
+    assert polled(alice.site, second["device_code"]).json()["error"] == "authorization_pending"
+
+
+def test_of_two_devices_let_in_at_once_by_one_login_one_is(alice: Person) -> None:
+    asked = [device(alice.site) for _ in range(4)]
+    page = code_page(alice)
+    headers = {"cookie": f"{SESSION}={alice.jar[SESSION]}", "sec-fetch-site": "same-origin"}
+    form = {"csrf": page.forms[0].fields["csrf"], "decision": "allow"}
+
+    async def send() -> list[httpx.Response]:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            forms = [form | {"user_code": each["user_code"]} for each in asked]
+            return await asyncio.gather(*(http.post(page.url, data=each, headers=headers) for each in forms))
+
+    assert sorted(answer.status_code for answer in asyncio.run(send())) == [200, 400, 400, 400]
+    assert sum("access_token" in polled(alice.site, each["device_code"]).json() for each in asked) == 1
 
 
 def test_nobody_but_a_person_who_is_logged_in_can_look_a_code_up(alice: Person) -> None:

@@ -14,7 +14,7 @@ from identity.authenticator import InvalidCredentialError, ProviderUnavailableEr
 from identity.directory_file import load_directory
 from identity.issuer.clients import COMMAND_LINE, CONSOLE
 from identity.issuer.oauth_error import OAuthError
-from identity.issuer.sessions import UNUSED_S
+from identity.issuer.sessions import UNUSED_S, LoginOverError
 from identity.principal import UNLIMITED, Confirmation, Limits, Principal
 from identity.rejections import rejection
 from identity.relying_party_messages import LoginError
@@ -229,6 +229,35 @@ def test_the_providers_token_is_stored_sealed_and_for_one_session_only(tmp_path:
         world.state.update_grant(replace(other, sealed_refresh_token=grant.sealed_refresh_token))
         assert await refused(renew(world, refresh)) == "invalid_grant"
         assert world.provider.asked == []
+
+    in_issuing(tmp_path, story)
+
+
+@pytest.mark.parametrize("token", ["of-the-provider", None])
+def test_one_login_is_good_for_one_session_of_a_client(tmp_path: Path, token: str | None) -> None:
+    """However often the answer is sent, and also where the provider gave no token that could be taken only once."""
+
+    async def story(world: Issuing) -> None:
+        console = await world.begin(client=CONSOLE, provider_refresh_token=token)
+        answers = [world.sessions.use_login(console) for _ in range(3)]
+        found = await asyncio.gather(*answers, return_exceptions=True)
+        assert found.count(token) == 1
+        assert sum(isinstance(each, LoginOverError) for each in found) == 2
+        with pytest.raises(LoginOverError):
+            await world.sessions.use_login(console)
+
+    in_issuing(tmp_path, story)
+
+
+def test_a_login_whose_providers_token_is_anothers_is_of_no_use(tmp_path: Path) -> None:
+    """The session it would lead to could not ask the provider again, and would look as if it need not."""
+
+    async def story(world: Issuing) -> None:
+        console = await world.begin(client=CONSOLE, provider_refresh_token="of-alice")
+        other = await world.begin(client=CONSOLE, provider_refresh_token="of-bob")
+        world.state.update_grant(replace(console, sealed_refresh_token=other.sealed_refresh_token))
+        with pytest.raises(LoginOverError):
+            await world.sessions.use_login(console)
 
     in_issuing(tmp_path, story)
 
