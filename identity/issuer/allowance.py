@@ -32,6 +32,15 @@ class Allowance:
         self._spent[party] = self._spent.get(party, 0) + 1
         self._sum += 1
 
+    def give_back(self, party: str) -> None:
+        """Uncount one that turned out to be honest."""
+        self._turn()
+        spent = self._spent.pop(party, 0)
+        if spent > 1:
+            self._spent[party] = spent - 1
+        # Nothing is left of what was counted in a window that is over.
+        self._sum -= min(spent, 1)
+
     def _turn(self) -> None:
         now = self._monotonic()
         if now - self._window_began >= self._window_s:

@@ -4,8 +4,8 @@ A user code is 8 of 20 consonants (no vowels, so no words): one of 25.6 thousand
 who is logged in can enter one, and 10 wrong ones within ten minutes stop that person (RFC 8628, section 5.1). With
 1,000 devices waiting, 10 guesses hit one of them with a chance of 1 in 2.5 million.
 
-Anybody may begin one, so the requests that wait are bounded: 50 from one address and 2,000 altogether in ten minutes
-and process; more are answered temporarily_unavailable.
+Anybody may begin one, so the requests that wait are bounded: 200 from one address and 2,000 altogether in ten
+minutes and process; more are answered temporarily_unavailable. Behind a front all devices ask from its address.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from identity.issuer.narrowing import limits_document, requested_limits, stored_
 from identity.issuer.oauth_error import OAuthError, unavailable
 from identity.issuer.parameters import Parameters
 from identity.principal import Limits
-from identity.state import DeviceRequest, DeviceStore, Grant
+from identity.state import DeviceRequest, DeviceStore, Grant, StateUnavailableError
 
 ALPHABET: Final = "BCDFGHJKLMNPQRSTVWXZ"
 USER_CODE_LENGTH: Final = 8
@@ -32,7 +32,7 @@ LIFE_S: Final = 600
 INTERVAL_S: Final = 5
 WRONG_ENTRIES: Final = 10
 WRONG_ENTRIES_BY_ALL: Final = 10_000
-BEGUN_BY_ONE: Final = 50
+BEGUN_BY_ONE: Final = 200
 BEGUN_BY_ALL: Final = 2_000
 
 _CODES_TRIED: Final = 5
@@ -127,13 +127,19 @@ class DeviceFlow:
         """
         if self._wrong.is_spent(person):
             raise TooManyGuessesError
+        # Wrong until found right: guesses that are made at once would all pass a count that comes after the look-up.
+        self._wrong.spend(person)
         user_code = _plain(entered)
-        request = None
-        if user_code is not None:
-            request = await asyncio.to_thread(self._devices.device_by_user_code, user_code, int(self._clock()))
-        if request is None:
-            self._wrong.spend(person)
+        if user_code is None:
             return None
+        try:
+            request = await asyncio.to_thread(self._devices.device_by_user_code, user_code, int(self._clock()))
+        except StateUnavailableError:
+            self._wrong.give_back(person)
+            raise
+        if request is None:
+            return None
+        self._wrong.give_back(person)
         return _waiting(request)
 
     async def allow(self, device: WaitingDevice, grant: Grant) -> bool:

@@ -21,7 +21,7 @@ from identity.issuer.device import (
 )
 from identity.issuer.oauth_error import OAuthError
 from identity.principal import UNLIMITED, Limits
-from identity.state import DeviceRequest
+from identity.state import DeviceRequest, StateUnavailableError
 from tests.identity.issuer import NOW
 from tests.parts.issuing import PUBLIC_URL, Issuing, form
 
@@ -186,6 +186,50 @@ def test_wrong_codes_stop_whoever_enters_them_and_nobody_else(tmp_path: Path) ->
         await waiting(world, user_code)
         world.monotonic.now += LIFE_S
         assert await world.devices.lookup(user_code, "user:mallory") is not None
+
+    in_issuing(tmp_path, story)
+
+
+def test_guesses_that_are_made_at_once_are_counted_before_they_are_looked_up(tmp_path: Path) -> None:
+    """RFC 8628, section 5.1"""
+
+    async def story(world: Issuing) -> None:
+        _, user_code = await begun(world)
+        last = "Z" if not user_code.endswith("Z") else "X"
+        guesses = [f"{user_code[:-3]}{first}{second}{last}" for first in ALPHABET for second in ALPHABET]
+        look_up, looked_up = world.state.device_by_user_code, []
+
+        def counted(user_code: str, now: int) -> DeviceRequest | None:
+            looked_up.append(user_code)
+            return look_up(user_code, now)
+
+        world.state.device_by_user_code = counted  # type: ignore[method-assign]
+        answers = await asyncio.gather(
+            *(world.devices.lookup(guess, "user:mallory") for guess in guesses), return_exceptions=True
+        )
+        assert [answer for answer in answers if answer is None] == [None] * WRONG_ENTRIES
+        assert all(isinstance(answer, TooManyGuessesError) for answer in answers[WRONG_ENTRIES:])
+        assert len(looked_up) == WRONG_ENTRIES
+
+    in_issuing(tmp_path, story)
+
+
+def test_right_codes_are_not_counted_and_neither_is_what_the_store_could_not_look_up(tmp_path: Path) -> None:
+    async def story(world: Issuing) -> None:
+        _, user_code = await begun(world)
+        for _ in range(2 * WRONG_ENTRIES):
+            await waiting(world, user_code)
+        look_up = world.state.device_by_user_code
+
+        def away(user_code: str, now: int) -> DeviceRequest | None:
+            raise StateUnavailableError("the database is away")
+
+        world.state.device_by_user_code = away  # type: ignore[method-assign]
+        for _ in range(2 * WRONG_ENTRIES):
+            with pytest.raises(StateUnavailableError):
+                await waiting(world, user_code)
+        world.state.device_by_user_code = look_up  # type: ignore[method-assign]
+        await waiting(world, user_code)
 
     in_issuing(tmp_path, story)
 
