@@ -15,7 +15,7 @@ import httpx
 from identity.client_credential import ClientCredential, introspection_credential, own_credential
 from identity.discovery import DiscoveryError, discover, fetch_keys
 from identity.group_claim import top_level_name
-from identity.login import CALLBACK_PATH
+from identity.login import redirect_uri
 from identity.provider_client import Answer, ProviderAnswerError, ask
 from identity.provider_metadata import ProviderMetadata
 from identity.provider_settings import ProviderSettings
@@ -108,7 +108,7 @@ def _compare(provider: ProviderSettings, metadata: ProviderMetadata) -> list[Not
 async def _probe_login(
     client: httpx.AsyncClient, provider: ProviderSettings, metadata: ProviderMetadata, public_url: str
 ) -> AsyncIterator[Note]:
-    redirect_uri = public_url + CALLBACK_PATH
+    redirect = redirect_uri(public_url, provider.name)
     if metadata.authorization_endpoint is None or metadata.token_endpoint is None:
         yield Note("error", "client_id", "it names no endpoints to log in at: remove client_id, or check the issuer")
         return
@@ -119,8 +119,8 @@ async def _probe_login(
     except SecretError as error:
         yield Note("error", "client_id", str(error))
         return
-    yield await _tried_secret(client, provider, metadata.token_endpoint, credential, redirect_uri)
-    yield await _tried_redirect(client, provider, metadata.authorization_endpoint, redirect_uri)
+    yield await _tried_secret(client, provider, metadata.token_endpoint, credential, redirect)
+    yield await _tried_redirect(client, provider, metadata.authorization_endpoint, redirect)
     if provider.backchannel_logout:
         url = public_url + BACKCHANNEL_PATH
         if metadata.backchannel_logout_supported:
@@ -163,13 +163,11 @@ async def _tried_secret(
     return Note("warning", "client_id", f"whether the client is accepted can't be told ({said})")
 
 
-async def _tried_redirect(
-    client: httpx.AsyncClient, provider: ProviderSettings, endpoint: str, redirect_uri: str
-) -> Note:
+async def _tried_redirect(client: httpx.AsyncClient, provider: ProviderSettings, endpoint: str, redirect: str) -> Note:
     """Ask for a login without a page (`prompt=none`), which is answered at the redirect URI if that is registered."""
     parameters = {
         "client_id": provider.client_id or "",
-        "redirect_uri": redirect_uri,
+        "redirect_uri": redirect,
         "response_type": "code",
         "scope": "openid",
         "state": secrets.token_urlsafe(16),
@@ -183,12 +181,12 @@ async def _tried_redirect(
         answer = await ask(client, provider, url, headers={"Accept": "text/html"})
     except ProviderAnswerError as error:
         return Note("error", "client_id", f"the authorization endpoint can't be used: {error}")
-    if answer.location is not None and _without_query(answer.location) == redirect_uri:
-        return Note("hint", "client_id", f"redirect URI {redirect_uri}: accepted")
+    if answer.location is not None and _without_query(answer.location) == redirect:
+        return Note("hint", "client_id", f"redirect URI {redirect}: accepted")
     if 400 <= answer.status < 500:
-        text = f"it refuses to begin a login ({answer.status}): register the redirect URI {redirect_uri} there"
+        text = f"it refuses to begin a login ({answer.status}): register the redirect URI {redirect} there"
         return Note("error", "client_id", text)
-    return Note("hint", "client_id", f"register the redirect URI {redirect_uri} there; whether it is can't be told")
+    return Note("hint", "client_id", f"register the redirect URI {redirect} there; whether it is can't be told")
 
 
 async def _probe_introspection(

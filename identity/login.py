@@ -31,14 +31,17 @@ from identity.relying_party_messages import (
     authorization_code,
     authorization_url,
     request_tokens,
+    wrong_issuer,
 )
 from identity.return_to import is_own_page
 from identity.sealing import Sealer, SealError
 from identity.secret import SecretError
 from identity.state import Grant
 from identity.strict_json import JsonObject
+from identity.token_calls import TokenCalls
 
 LOGIN_WITHIN_S: Final = 600
+# Each provider has a redirect URI of its own below it.
 CALLBACK_PATH: Final = "/-/login/callback"
 
 _PURPOSE: Final = "login"
@@ -99,7 +102,8 @@ class FinishedLogin:
 class RelyingParty:
     """Begins and finishes logins at every provider that has a `client_id`; belongs to one event loop.
 
-    `clock` gives seconds since the Unix epoch; `transport` replaces the network in tests.
+    `clock` gives seconds since the Unix epoch, `monotonic` seconds that never go back; `transport` replaces the network
+    in tests.
     """
 
     def __init__(
@@ -110,14 +114,18 @@ class RelyingParty:
         *,
         public_url: str,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._providers = {each.name: each for each in providers if each.has_login}
         self._federation = federation
         self._sealer = sealer
-        self._redirect_uri = public_url + CALLBACK_PATH
+        self._public_url = public_url
         self._clock = clock
         self._http = {name: provider_client(each, transport) for name, each in self._providers.items()}
+        self._calls = {
+            name: TokenCalls(name, login_within_s=LOGIN_WITHIN_S, monotonic=monotonic) for name in self._providers
+        }
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -164,7 +172,7 @@ class RelyingParty:
             str(settings.client_id),
             _endpoint(settings, "authorization_endpoint", metadata.authorization_endpoint),
             scopes=settings.scopes,
-            redirect_uri=self._redirect_uri,
+            redirect_uri=redirect_uri(self._public_url, provider),
             state=pending.state,
             nonce=pending.nonce,
             verifier=pending.verifier,
@@ -191,22 +199,27 @@ class RelyingParty:
         over = not 0 <= self._clock() - pending.began_at < LOGIN_WITHIN_S
         return None if over or pending.provider not in self._providers else pending
 
-    async def finish(self, pending: PendingLogin, answer: Mapping[str, str]) -> FinishedLogin:
+    async def finish(self, pending: PendingLogin, answer: Mapping[str, str], *, came_to: str) -> FinishedLogin:
         """Return who logged in, by the authorization response `answer` to that login.
 
-        Raises LoginError, InvalidCredentialError where the ID token is not good, and ProviderUnavailableError.
+        `came_to` is the provider whose redirect URI the response came to. A code is redeemed once for a login, whatever
+        comes of it. Raises LoginError, InvalidCredentialError where the ID token is not good, and
+        ProviderUnavailableError.
         """
         settings = self._providers[pending.provider]
         metadata = self._federation.metadata(pending.provider)
+        if came_to != settings.name:
+            raise wrong_issuer()
         code = authorization_code(answer, issuer=settings.issuer, sends_issuer=metadata.sends_issuer)
-        tokens = await self._tokens(
-            settings,
-            metadata,
-            grant_type="authorization_code",
-            code=code,
-            redirect_uri=self._redirect_uri,
-            code_verifier=pending.verifier,
-        )
+        async with self._calls[settings.name].redemption(pending.state):
+            tokens = await self._tokens(
+                settings,
+                metadata,
+                grant_type="authorization_code",
+                code=code,
+                redirect_uri=redirect_uri(self._public_url, settings.name),
+                code_verifier=pending.verifier,
+            )
         id_token = _text(tokens, "id_token")
         if id_token is None:
             raise LoginError("no_id_token", f"the provider {settings.name} gave no ID token: tell the platform team")
@@ -225,12 +238,11 @@ class RelyingParty:
         if settings is None:
             # Taken out of the configuration: it can't vouch for anybody any more.
             raise LoginError("invalid_grant", f"nobody can log in through {grant.provider} any more")
-        tokens = await self._tokens(
-            settings,
-            self._federation.metadata(settings.name),
-            grant_type="refresh_token",
-            refresh_token=provider_refresh_token,
-        )
+        metadata = self._federation.metadata(settings.name)
+        async with self._calls[settings.name].renewal():
+            tokens = await self._tokens(
+                settings, metadata, grant_type="refresh_token", refresh_token=provider_refresh_token
+            )
         next_token = _text(tokens, "refresh_token")
         id_token = _text(tokens, "id_token")
         if id_token is None:
@@ -269,6 +281,15 @@ class RelyingParty:
             nonce=nonce,
             access_token=access_token.encode() if access_token is not None else None,
         )
+
+
+def redirect_uri(public_url: str, provider: str) -> str:
+    """Return where a provider sends its answers: each to an address of its own (RFC 9700, section 4.4.2.2).
+
+    A bad provider can send a browser on to a good one, in the good one's name; the answer then arrives at the good
+    one's address for a login at the bad one, and the code is not sent to anybody. Few providers send `iss`.
+    """
+    return f"{public_url}{CALLBACK_PATH}/{provider}"
 
 
 def is_state(text: str) -> bool:

@@ -66,7 +66,7 @@ def authorization_code(answer: Mapping[str, str], *, issuer: str, sends_issuer: 
     """
     sent = answer.get("iss")
     if (sent is None and sends_issuer) or (sent is not None and sent != issuer):
-        raise LoginError("wrong_issuer", "the answer did not come from the provider that was asked: begin again")
+        raise wrong_issuer()
     error = answer.get("error")
     if error == "access_denied":
         raise LoginError("access_denied", "the login was cancelled, or the provider does not let this account in")
@@ -76,6 +76,11 @@ def authorization_code(answer: Mapping[str, str], *, issuer: str, sends_issuer: 
     if not code:
         raise LoginError("malformed_answer", "the provider's answer holds no code: begin again")
     return code
+
+
+def wrong_issuer() -> LoginError:
+    """Return the refusal of an answer to a login at another provider."""
+    return LoginError("wrong_issuer", "the answer did not come from the provider that was asked: begin again")
 
 
 def error_code(error: object) -> str:

@@ -1,4 +1,4 @@
-"""Logging in and out: `/-/login`, `/-/login/callback`, `/-/logout`."""
+"""Logging in and out: `/-/login`, `/-/login/callback/PROVIDER`, `/-/logout`."""
 
 import logging
 import re
@@ -34,7 +34,14 @@ MAX_PENDING: Final = 5
 
 _COOKIE: Final = PREFIX + "login-"
 _ANSWER: Final = ("state", "iss", "code", "error")
-_PROVIDERS_FAULT: Final = frozenset(("client_refused", "no_id_token", "login_age_unknown", "provider_error"))
+# What is not the person's or their browser's fault.
+_STATUS: Final = {
+    "client_refused": 502,
+    "no_id_token": 502,
+    "login_age_unknown": 502,
+    "provider_error": 502,
+    "too_many_logins": 503,
+}
 _AGE = re.compile(r"[0-9]{1,9}")
 _ACR_VALUES = re.compile(r"[!-~]+(?: [!-~]+)*")
 
@@ -90,14 +97,14 @@ def router(services: ConsoleServices) -> APIRouter:
         set_cookie(request, _cookie_of(begun.state), begun.sealed, LOGIN_WITHIN_S)
         return redirect(begun.url)
 
-    @routes.get(CALLBACK_PATH)
-    async def callback(request: Request) -> Response:
+    @routes.get(CALLBACK_PATH + "/{provider}")
+    async def callback(request: Request, provider: str) -> Response:
         fields = _query(request)
         answer = {name: text for name in _ANSWER if (text := fields.get(name, longest=8192)) is not None}
         pending = await _pending(services, request, answer.get("state", ""))
         # Whatever comes of it, this login is not tried again.
         delete_cookie(request, _cookie_of(pending.state))
-        finished = await _finished(services, request, pending, answer)
+        finished = await _finished(services, request, pending, answer, came_to=provider)
         grant = await _begun(services, request, pending, finished)
         begin_session(services, request, grant, pending.return_to)
         return redirect(pending.return_to)
@@ -163,13 +170,12 @@ async def _pending(services: ConsoleServices, request: Request, state: str) -> P
 
 
 async def _finished(
-    services: ConsoleServices, request: Request, pending: PendingLogin, answer: dict[str, str]
+    services: ConsoleServices, request: Request, pending: PendingLogin, answer: dict[str, str], *, came_to: str
 ) -> FinishedLogin:
     try:
-        return await services.relying_party.finish(pending, answer)
+        return await services.relying_party.finish(pending, answer, came_to=came_to)
     except LoginError as error:
-        status = 502 if error.code in _PROVIDERS_FAULT else 400
-        reason, failure = error.code, _failed(status, error.detail, pending.return_to)
+        reason, failure = error.code, _failed(_STATUS.get(error.code, 400), error.detail, pending.return_to)
     except InvalidCredentialError as error:
         reason, failure = error.code, _failed(403, error.detail, pending.return_to)
     except ProviderUnavailableError as error:

@@ -17,7 +17,7 @@ from tests.parts.forward_proxy import ForwardProxy
 from tests.parts.gateway import Site, make_site
 from tests.parts.oidc_provider import CLIENT_SECRET, OidcProvider
 
-REDIRECT_URI = "https://gateway.example.com/-/login/callback"
+REDIRECT_URI = "https://gateway.example.com/-/login/callback/corp"
 BACKEND = {
     "name": "docs",
     "adapter": "http",

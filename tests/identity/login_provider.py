@@ -130,13 +130,16 @@ def relying_party(
     endpoint: TokenEndpoint | None = None,
     sealer: Sealer = SEALER,
     clock: Clock | None = None,
+    monotonic: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> RelyingParty:
-    """Return a gateway's relying party in front of fake providers."""
+    """Return a gateway's relying party in front of fake providers, at `transport` instead of `endpoint` if given."""
     return RelyingParty(
         providers or (provider_settings(),),
         federation or FakeFederation(),
         sealer,
         public_url=PUBLIC_URL,
         clock=clock or Clock(),
-        transport=httpx.MockTransport(endpoint or TokenEndpoint()),
+        monotonic=monotonic or Clock(),
+        transport=transport or httpx.MockTransport(endpoint or TokenEndpoint()),
     )

@@ -41,11 +41,11 @@ def query(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def finish(party: RelyingParty, begun: BegunLogin, **answer: str) -> FinishedLogin:
+def finish(party: RelyingParty, begun: BegunLogin, *, came_to: str = "corp", **answer: str) -> FinishedLogin:
     async def story() -> FinishedLogin:
         pending = party.pending(answer.get("state", begun.state), begun.sealed)
         try:
-            return await party.finish(pending, {"code": "c-1", **CORP, **answer})
+            return await party.finish(pending, {"code": "c-1", **CORP, **answer}, came_to=came_to)
         finally:
             await party.close()
 
@@ -63,7 +63,7 @@ def test_the_request_asks_for_a_code_with_pkce_state_and_nonce() -> None:
         "tenant": "1",
         "response_type": "code",
         "client_id": "gate way:1",
-        "redirect_uri": "https://gateway.example.com/-/login/callback",
+        "redirect_uri": "https://gateway.example.com/-/login/callback/corp",
         "scope": "openid email offline_access",
         "code_challenge_method": "S256",
     }
@@ -112,7 +112,7 @@ def test_a_login_gives_the_principal_and_the_providers_refresh_token() -> None:
     assert form == {
         "grant_type": "authorization_code",
         "code": "c-1",
-        "redirect_uri": "https://gateway.example.com/-/login/callback",
+        "redirect_uri": "https://gateway.example.com/-/login/callback/corp",
         "client_id": "gate way:1",
     }
     assert endpoint.basic is None
@@ -160,6 +160,29 @@ def test_an_answer_that_is_not_this_providers_code_is_no_login(answer: dict[str,
     assert not endpoint.requests
 
 
+@pytest.mark.parametrize("sends_issuer", [True, False])
+@pytest.mark.parametrize("came_to", ["partner", "", "corp/", "CORP"])
+def test_an_answer_that_comes_to_another_providers_redirect_uri_is_not_read(came_to: str, sends_issuer: bool) -> None:
+    """RFC 9700, section 4.4.2.2: the code of one provider is not sent to another. SECURITY-CASES 25."""
+    endpoint = TokenEndpoint()
+    party = relying_party(
+        provider_settings(),
+        provider_settings("partner"),
+        federation=FakeFederation(sends_issuer=sends_issuer),
+        endpoint=endpoint,
+    )
+    for answer in ({}, {"error": "access_denied"}):
+        with pytest.raises(LoginError, match="wrong_issuer"):
+            finish(party, party.begin("corp", CONSOLE), came_to=came_to, **answer)
+    assert not endpoint.requests
+
+
+def test_each_provider_has_a_redirect_uri_of_its_own() -> None:
+    party = relying_party(provider_settings(), provider_settings("partner"))
+    uris = [query(party.begin(name, CONSOLE).url)["redirect_uri"] for name in ("corp", "partner")]
+    assert uris == [f"https://gateway.example.com/-/login/callback/{name}" for name in ("corp", "partner")]
+
+
 def test_iss_may_be_absent_only_where_the_provider_does_not_send_it() -> None:
     """SECURITY-CASES 25."""
     for sends_issuer in (True, False):
@@ -168,9 +191,9 @@ def test_iss_may_be_absent_only_where_the_provider_does_not_send_it() -> None:
         pending = party.pending(begun.state, begun.sealed)
         if sends_issuer:
             with pytest.raises(LoginError, match="wrong_issuer"):
-                asyncio.run(party.finish(pending, {"code": "c-1"}))
+                asyncio.run(party.finish(pending, {"code": "c-1"}, came_to="corp"))
         else:
-            assert asyncio.run(party.finish(pending, {"code": "c-1"})).principal == principal()
+            assert asyncio.run(party.finish(pending, {"code": "c-1"}, came_to="corp")).principal == principal()
 
 
 def test_a_login_belongs_to_the_browser_the_state_and_the_gateway_that_began_it() -> None:

@@ -83,7 +83,8 @@ class OidcProvider:
     can be asked for to its `amr`; the first is the default. `opaque_tokens` makes access tokens that only introspection
     explains, each beginning with `token_prefix`; without `resource_tokens` they are for nobody but userinfo. `client`
     adds to what is known of `portcullis`. `tls` is a certificate, its key, and the CA that signed it, PEM files: the
-    issuer is https then. `trusted_ca` is the CA of clients that are told of logouts over https.
+    issuer is https then. `trusted_ca` is the CA of clients that are told of logouts over https. Without `sends_issuer`
+    neither its metadata nor its authorization responses know of RFC 9207, as with most providers.
 
     Raises RuntimeError, with the program's own words, where it can't start.
     """
@@ -96,7 +97,7 @@ class OidcProvider:
         port: int = 0,
         accounts: Mapping[str, Claims] = ACCOUNTS,
         audience: str | Sequence[str] = AUDIENCE,
-        redirect_uris: Sequence[str] = ("https://gateway.example.com/-/login/callback",),
+        redirect_uris: Sequence[str] = ("https://gateway.example.com/-/login/callback/corp",),
         access_token_ttl_s: int = 3600,
         assurance: Mapping[str, Sequence[str]] = ASSURANCE,
         opaque_tokens: bool = False,
@@ -105,6 +106,7 @@ class OidcProvider:
         client: Mapping[str, object] | None = None,
         tls: tuple[Path, Path, Path] | None = None,
         trusted_ca: Path | None = None,
+        sends_issuer: bool = True,
     ) -> None:
         self._state: dict[str, object] = {
             "algorithm": algorithm,
@@ -118,6 +120,7 @@ class OidcProvider:
             "resourceTokens": resource_tokens,
             "tokenPrefix": token_prefix,
             "assurance": dict(assurance),
+            "sendsIssuer": sends_issuer,
             "clients": _clients(redirect_uris, client or {}),
             "tls": {"cert": tls[0].read_text(), "key": tls[1].read_text()} if tls is not None else None,
         }

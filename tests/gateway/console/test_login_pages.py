@@ -121,6 +121,72 @@ def test_an_answer_that_names_another_provider_or_none_is_no_login(alice: Person
     assert [provider.requests().get("/token", 0) for provider in (site.corp, site.partner)] == before
 
 
+def test_a_provider_that_sends_the_browser_on_to_another_one_does_not_get_its_code(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Mix-up where no provider sends `iss`: each has its own redirect URI (RFC 9700, 4.4.2.2). SECURITY-CASES 25.
+
+    The partner's authorization endpoint leads alice on to corp, which knows her, with what mallory's own login at corp
+    asks: were her code sent to the partner, mallory could finish his login with it, as alice.
+    """
+    with (
+        LoginSite(tmp_path_factory.mktemp("mix-up"), sends_issuer=False) as site,
+        http_browser() as hers,
+        http_browser() as his,
+    ):
+        alice, mallory = Person(site, hers, "alice"), Person(site, his, "mallory")
+        alice.log_in()
+        assert "iss" not in answer_of(alice.callback())
+        alice.jar.clear()
+        before = [provider.requests().get("/token", 0) for provider in (site.corp, site.partner)]
+        state = answer_of(provider_address(alice, "partner"))["state"]
+        led_on = changed(provider_address(mallory), state=state)
+        with alice.at_the_provider():
+            page = alice.browser.open(led_on)
+        stolen = answer_of(alice.browser.hops[-1])
+        assert stolen["state"] == state and stolen["code"], "corp gave a code"
+        assert urlsplit(page.url).path == "/-/login/callback/corp"
+        assert (page.status, SESSION in alice.jar) == (400, False)
+        assert "did not come from the provider that was asked" in page.text
+        assert events(site)[-1]["detail"] == "wrong_issuer"
+        assert [provider.requests().get("/token", 0) for provider in (site.corp, site.partner)] == before
+        elsewhere = changed(led_on, redirect_uri=f"{site.url}/-/login/callback/partner")
+        refused = alice.browser.open(elsewhere)
+        assert (refused.status, urlsplit(refused.url).netloc) == (400, urlsplit(site.corp.issuer).netloc)
+
+
+@pytest.mark.parametrize(("provider", "status"), [("partner", 400), ("nobody", 400), ("corp/", 404), ("", 404)])
+def test_an_answer_counts_at_its_providers_own_address_alone(alice: Person, provider: str, status: int) -> None:
+    """SECURITY-CASES 25."""
+    answer = urlsplit(alice.callback()).query
+    asked = alice.site.corp.requests()["/token"]
+    page = alice.browser.open(f"{alice.site.url}/-/login/callback/{provider}?{answer}")
+    assert page.status == status
+    assert SESSION not in alice.jar
+    assert alice.site.corp.requests()["/token"] == asked
+
+
+def test_an_answer_is_not_read_at_an_address_of_no_provider(alice: Person) -> None:
+    answer = urlsplit(alice.callback()).query
+    assert alice.browser.open(f"{alice.site.url}/-/login/callback?{answer}").status == 404
+    assert SESSION not in alice.jar
+
+
+def test_a_stranger_has_the_provider_asked_once_for_a_login(alice: Person) -> None:
+    """However often, and with whatever codes, one login is answered: the provider would shut the gateway out."""
+    address = provider_address(alice)
+    fields = {"state": answer_of(address)["state"], "iss": alice.site.corp.issuer}
+    cookies = dict(alice.jar)
+    asked = alice.site.corp.requests()["/token"]
+    for number in range(5):
+        alice.jar.update(cookies)
+        query = urlencode({**fields, "code": f"made-up-{number}"})
+        page = alice.browser.open(f"{alice.site.url}/-/login/callback/corp?{query}")
+        assert page.status == 400
+        assert events(alice.site)[-1]["detail"] == ("login_not_begun" if number else "invalid_grant")
+    assert alice.site.corp.requests()["/token"] == asked + 1
+
+
 def test_an_answer_is_good_once(alice: Person) -> None:
     address = alice.callback()
     assert alice.browser.open(address).status == 200
@@ -137,7 +203,7 @@ def test_an_answer_with_a_parameter_given_twice_is_no_login(alice: Person) -> No
 def test_a_login_that_the_provider_refuses_says_so_in_the_gateways_own_words(alice: Person) -> None:
     state = answer_of(provider_address(alice))["state"]
     refusal = {"state": state, "iss": alice.site.corp.issuer, "error": "access_denied", "error_description": "<b>Call"}
-    page = alice.browser.open(f"{alice.site.url}/-/login/callback?{urlencode(refusal)}")
+    page = alice.browser.open(f"{alice.site.url}/-/login/callback/corp?{urlencode(refusal)}")
     assert page.status == 400
     assert "cancelled" in page.text and "Call" not in page.text
     assert events(alice.site)[-1]["detail"] == "access_denied"

@@ -1,10 +1,26 @@
 """The pages while something they need is away: nobody is let in, and people are told in plain words."""
 
+import asyncio
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 
-from tests.gateway.console.people import CONSOLE, SESSION, Person, authorize_path, device, events, polled
+from tests.gateway.console.people import (
+    CONSOLE,
+    LOGIN,
+    SESSION,
+    Person,
+    answer_of,
+    authorize_path,
+    device,
+    events,
+    polled,
+    renewed,
+    sent_to,
+    tokens_for,
+)
 from tests.parts.http_browser import HttpBrowser, http_browser
 from tests.parts.login_site import LoginSite
 
@@ -31,6 +47,42 @@ def test_a_provider_that_can_not_be_reached_is_503_and_no_login(own_site: LoginS
     assert "partner" in page.text and own_site.partner.issuer not in page.text
     assert SESSION not in alice.jar
     assert events(own_site)[-1]["detail"] == "provider_unavailable"
+
+
+def test_strangers_with_made_up_codes_are_told_to_wait_and_stop_nobody_who_is_at_work(
+    own_site: LoginSite, browser: HttpBrowser
+) -> None:
+    """A flood of callbacks reaches the provider in part only, and renewals go on."""
+    alice = Person(own_site, browser, "alice")
+    consent = alice.browser.submit(alice.log_in(authorize_path()), stop_at="http://127.0.0.1:49152", decision="allow")
+    refresh_token = tokens_for(own_site, answer_of(sent_to(consent))["code"]).json()["refresh_token"]
+    begun = []
+    for _ in range(200):
+        with http_browser() as stranger:
+            address = stranger.request("GET", own_site.url + "/-/login?provider=corp").headers["location"]
+            (jar,) = stranger.cookies.values()
+            (cookie,) = [f"{name}={value}" for name, value in jar.items() if name.startswith(LOGIN)]
+            begun.append((answer_of(address)["state"], cookie))
+    asked = own_site.corp.requests()["/token"]
+
+    async def flood() -> list[httpx.Response]:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, limits=httpx.Limits(max_connections=200)) as http:
+
+            async def callback(state: str, cookie: str) -> httpx.Response:
+                query = urlencode({"state": state, "code": "made-up", "iss": own_site.corp.issuer})
+                url = f"{own_site.url}/-/login/callback/corp?{query}"
+                return await http.get(url, headers={"cookie": cookie})
+
+            return await asyncio.gather(*(callback(*each) for each in begun))
+
+    answers = asyncio.run(flood())
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {400, 503}
+    told = next(answer for answer in answers if answer.status_code == 503)
+    assert "try again in a minute" in told.text and told.headers["content-type"].startswith("text/html")
+    assert own_site.corp.requests()["/token"] - asked == statuses.count(400)
+    assert "too_many_logins" in {event["detail"] for event in events(own_site)}
+    assert renewed(own_site, refresh_token).status_code == 200
 
 
 def test_what_can_not_be_recorded_is_not_done(own_site: LoginSite, browser: HttpBrowser) -> None:

@@ -23,7 +23,7 @@ POLICY = (
 PAGES = [
     ("/-/login", "", 200),
     ("/-/login?provider=nobody", "", 404),
-    ("/-/login/callback", "", 400),
+    ("/-/login/callback/corp", "", 400),
     ("/-/logout", "", 200),
     (CONSOLE, CONSOLE, 200),
     ("/-/logout", CONSOLE, 200),

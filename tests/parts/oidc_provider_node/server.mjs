@@ -1,7 +1,7 @@
 // A certified OpenID provider on loopback, driven by one JSON line a command on standard input.
 //
 // argv[2] is its first state as JSON: {port, algorithm, kid, resource, audience, accounts, clients, accessTokenTtl,
-// accessTokenFormat, tokenPrefix, assurance, tls}. Each command is answered by one JSON line; the first line of output
+// accessTokenFormat, tokenPrefix, assurance, sendsIssuer, tls}. Each command is answered by one JSON line; the first line of output
 // is {issuer}. It ends when its input does, so it can't outlive the test that started it. Whoever arrives at the login
 // page is signed in as `login_hint`, or else as the default account: there is nobody to type a password.
 
@@ -66,6 +66,19 @@ function extraTokenClaims(ctx, token) {
   const account = state.accounts[token.accountId] ?? {};
   const claims = Object.fromEntries(IN_ACCESS_TOKENS.map((name) => [name, account[name]]));
   return { ...claims, ...account.access_token, acr: login.acr, amr: login.amr, auth_time: login.authTime };
+}
+
+// Takes what RFC 9207 adds out of metadata and authorization responses.
+async function withoutIssuer(ctx, next) {
+  await next();
+  const location = ctx.response.get('location');
+  if (ctx.path === '/.well-known/openid-configuration') {
+    delete ctx.body.authorization_response_iss_parameter_supported;
+  } else if (URL.canParse(location)) {
+    const url = new URL(location);
+    url.searchParams.delete('iss');
+    ctx.set('location', url.href);
+  }
 }
 
 // A session of another assurance than the one that is asked for has to log in again.
@@ -161,6 +174,7 @@ function rebuild() {
       return state.tokenPrefix + generateTokenId.call(this);
     };
   }
+  if (!state.sendsIssuer) provider.use(withoutIssuer);
   provider.on('session.saved', (session) => sessions.add(session.uid));
   const callback = provider.callback();
   answer = async (request, response) => {
