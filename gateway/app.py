@@ -142,10 +142,6 @@ class Parts:
         now = time.time()
         self.open_exchanges.cut(lambda exchange: problem_of_age(exchange, self.federation, self.session_idle_s, now))
 
-    def cut_what_is_over(self) -> None:
-        """End every forwarded request whose caller may no longer do it, by identities and policy as they are now."""
-        self.open_exchanges.cut(lambda exchange: problem_now(exchange, self.federation, self.policy.engine))
-
 
 def build(settings: Settings) -> Proxy:
     """Wire a gateway from its settings, in the order in which a request meets the parts.
@@ -171,9 +167,11 @@ def build(settings: Settings) -> Proxy:
     proofs = ProofVerifier(ProofNonces(sealer), nonce_required=settings.identity.dpop_nonce)
     possession = Possession(proofs, settings.public_url)
     judge = Judge(backends, federation, lambda: policy.engine, possession)
-    open_exchanges = OpenExchanges()
+    open_exchanges = OpenExchanges(lambda exchange: problem_now(exchange, federation, policy.engine))
     forwarder = Forwarder(audit, counters, settings.public_url, open_exchanges)
-    pipeline = Pipeline(judge, audit, forwarder, counters, public_url=settings.public_url, instance=instance)
+    pipeline = Pipeline(
+        judge, audit, forwarder, open_exchanges, counters, public_url=settings.public_url, instance=instance
+    )
     services = Services(
         backends=backends,
         providers=settings.identity.providers,
@@ -198,7 +196,7 @@ def build(settings: Settings) -> Proxy:
             accounts=SqlProvisioning(parts.state),
             sealer=sealer,
             offered=possession.offered,
-            on_effect=parts.cut_what_is_over,
+            on_effect=open_exchanges.judge_again,
         )
     identity = parts.identity
     routers = identity.routers if identity is not None else missing_routers()
@@ -249,7 +247,7 @@ async def _follow_time(parts: Parts) -> None:
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:
     parts.federation.use_directory(engine.directory)
-    parts.cut_what_is_over()
+    parts.open_exchanges.judge_again()
     _record_policy(parts, engine)
 
 

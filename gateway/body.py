@@ -1,5 +1,6 @@
 """A request's body on its way from the client to the backend."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -8,6 +9,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 class ClientGoneError(Exception):
     """The client closed its connection before its body was complete."""
+
+
+class BodyTooSlowError(Exception):
+    """The body did not come in time."""
 
 
 class BodyTooLargeError(Exception):
@@ -41,15 +46,22 @@ class ClientBody:
                 self.received += len(piece)
                 yield piece
 
-    async def held(self, limit: int) -> "HeldBody":
-        """Read the whole body into memory; raises BodyTooLargeError beyond `limit` bytes."""
+    async def held(self, limit: int, within_s: float) -> "HeldBody":
+        """Read the whole body into memory.
+
+        Raises BodyTooLargeError beyond `limit` bytes, BodyTooSlowError where it takes longer than `within_s` seconds.
+        """
         if self.length is not None and self.length > limit:
             raise BodyTooLargeError
         pieces: list[bytes] = []
-        async for piece in self:
-            pieces.append(piece)
-            if self.received > limit:
-                raise BodyTooLargeError
+        try:
+            async with asyncio.timeout(within_s):
+                async for piece in self:
+                    pieces.append(piece)
+                    if self.received > limit:
+                        raise BodyTooLargeError
+        except TimeoutError:
+            raise BodyTooSlowError from None
         return HeldBody(b"".join(pieces), framed=self.framed)
 
 

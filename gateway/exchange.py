@@ -20,8 +20,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Exchange:
     """Filled step by step by the pipeline; what a step could not find out stays None.
 
-    `cut` is why the request was ended while it was being forwarded. `status` is the backend's, None where it gave
-    none; `sent` counts the bytes of its body given to the client.
+    `generation` is that of `OpenExchanges` when the request began. `cut` is why the request was ended while it was
+    being forwarded. `status` is the backend's, None where it gave none; `sent` counts the bytes of its body given to
+    the client.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Exchange:
         "body",
         "cut",
         "decisions",
+        "generation",
         "headers",
         "method",
         "principal",
@@ -64,6 +66,7 @@ class Exchange:
         self.request: BackendRequest | None = None
         self.accesses: tuple[Access, ...] = ()
         self.decisions: tuple[Decision, ...] = ()
+        self.generation = 0
         self.cut: Problem | None = None
         self.status: int | None = None
         self.sent = 0

@@ -41,10 +41,14 @@ class Forwarder:
         # The client's leaving is delivered as a cancellation: it reaches whatever is being waited for, at no cost
         # to the requests whose client stays.
         raw.cancel_when_client_goes(True)
-        self._open.enter(exchange)
         try:
-            await self._carry(exchange, evidence(exchange, receipt))
-            result, detail = "ok", ""
+            exchange.cut = self._open.enter(exchange)
+            if exchange.cut is None:
+                await self._carry(exchange, evidence(exchange, receipt))
+                result, detail = "ok", ""
+            else:
+                detail = "access_ended"
+                refused = await self._cut(exchange, exchange.cut, receipt)
         except UpstreamError as error:
             detail = error.code
             refused = await self._fail(exchange, error, receipt)

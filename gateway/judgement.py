@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from adapters.backend import BackendRequest, UnclassifiedError
 from gateway.backends import Backend
-from gateway.body import BodyTooLargeError, ClientBody, ClientGoneError
+from gateway.body import BodyTooLargeError, BodyTooSlowError, ClientBody, ClientGoneError
 from gateway.credential import presented_token
 from gateway.denials import denial, stronger_login_required
 from gateway.exchange import Exchange
@@ -23,6 +23,8 @@ from identity.authenticator import Authenticator, InvalidCredentialError, Provid
 from identity.principal import Delegate, Principal
 from identity.state import StateUnavailableError
 
+# Who called is decided on as they were when the head came: a body must not keep that for long.
+HELD_WITHIN_S = 30.0
 # TRACE echoes the request, and with it the backend's credential. CONNECT never gets here.
 _METHODS_REFUSED = frozenset(("TRACE", "TRACK"))
 
@@ -99,13 +101,17 @@ class Judge:
         try:
             limit = backend.adapter.body_limit(request)
             if limit:
-                exchange.body = held = await body.held(limit)
+                exchange.body = held = await body.held(limit, HELD_WITHIN_S)
                 request = replace(request, body=held.data)
             exchange.accesses = backend.adapter.classify(request)
         except UnclassifiedError as error:
             return Problem("unclassified", str(error))
         except BodyTooLargeError:
             return Problem("body_too_large", f"this call's body must be read to be classified: at most {limit} bytes")
+        except BodyTooSlowError:
+            return Problem(
+                "body_too_slow", f"this call's body must be read to be classified: within {HELD_WITHIN_S:g} s"
+            )
         except ClientGoneError:
             return Problem("bad_request", "the connection was closed before the body was complete")
         exchange.request = request

@@ -5,27 +5,50 @@ from collections.abc import Callable
 from gateway.exchange import Exchange
 from gateway.problems import Problem
 
+ProblemOf = Callable[[Exchange], Problem | None]
+
 
 class OpenExchanges:
-    """Belongs to one event loop. `cut_count` counts the exchanges that were cut."""
+    """Belongs to one event loop. `problem_now` says why an exchange would not be allowed now, None where it would.
 
-    def __init__(self) -> None:
+    `generation` counts changes of who may do what: a request that was judged in an earlier one is judged again before
+    it goes on. `cut_count` counts the exchanges that were cut.
+    """
+
+    def __init__(self, problem_now: ProblemOf) -> None:
+        self._problem_now = problem_now
         self._open: set[Exchange] = set()
+        self.generation = 0
         self.cut_count = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def enter(self, exchange: Exchange) -> None:
-        """Note that an exchange goes to its backend."""
+    def enter(self, exchange: Exchange) -> Problem | None:
+        """Note that an exchange goes to its backend, unless what it was judged by has changed to its disadvantage.
+
+        Between its judgement and this call its record was written, which takes time; nothing may come between
+        this call and the forwarding.
+        """
+        if exchange.generation != self.generation:
+            problem = self._problem_now(exchange)
+            if problem is not None:
+                self.cut_count += 1
+                return problem
         self._open.add(exchange)
+        return None
 
     def leave(self, exchange: Exchange) -> None:
         """Note that it has ended."""
         self._open.discard(exchange)
 
-    def cut(self, problem_of: Callable[[Exchange], Problem | None]) -> int:
-        """End every exchange that has a problem now; returns how many.
+    def judge_again(self) -> None:
+        """End every exchange that would not be allowed any more: identities or the policy have changed."""
+        self.generation += 1
+        self.cut(self._problem_now)
+
+    def cut(self, problem_of: ProblemOf) -> None:
+        """End every exchange that has a problem now.
 
         The client sees the connection break off where an answer had begun, and the problem's answer where none had.
         """
@@ -34,4 +57,3 @@ class OpenExchanges:
             exchange.cut = problem
             exchange.raw.cancel()
         self.cut_count += len(refused)
-        return len(refused)

@@ -8,6 +8,7 @@ from gateway.counters import Counters
 from gateway.exchange import Exchange
 from gateway.forwarding import Forwarder, receipt_header
 from gateway.judgement import Judge
+from gateway.open_exchanges import OpenExchanges
 from gateway.problems import Problem
 from gateway.recording import decision_record, verdict_of
 
@@ -18,17 +19,27 @@ class Pipeline:
     """Takes every request of the data path from its raw bytes to its recorded outcome."""
 
     def __init__(
-        self, judge: Judge, audit: AuditLog, forwarder: Forwarder, counters: Counters, *, public_url: str, instance: str
+        self,
+        judge: Judge,
+        audit: AuditLog,
+        forwarder: Forwarder,
+        open_exchanges: OpenExchanges,
+        counters: Counters,
+        *,
+        public_url: str,
+        instance: str,
     ) -> None:
         self._judge = judge
         self._audit = audit
         self._forwarder = forwarder
+        self._open = open_exchanges
         self._counters = counters
         self._public_url = public_url
         self._instance = instance
 
     async def run(self, exchange: Exchange) -> None:
         """Judge, record, and only then forward or refuse one request."""
+        exchange.generation = self._open.generation
         await self.conclude(exchange, await self._judge.judge(exchange))
 
     async def conclude(self, exchange: Exchange, problem: Problem | None) -> None:

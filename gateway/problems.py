@@ -30,6 +30,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "not_found": ProblemKind(404, "There is nothing here"),
     "identity_state_missing": ProblemKind(404, "This gateway keeps no sessions and issues no tokens"),
     "method_not_allowed": ProblemKind(405, "The method is not served"),
+    "body_too_slow": ProblemKind(408, "The body did not come in time"),
     "body_too_large": ProblemKind(413, "The body is too large to be classified"),
     "headers_too_large": ProblemKind(431, "The request's headers are too large"),
     "internal_error": ProblemKind(500, "The gateway failed"),
@@ -44,7 +45,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
 }
 
 # After these nobody can be sure where the next request on the connection begins.
-_FRAMING: Final = frozenset(("bad_request", "bad_headers", "headers_too_large", "upgrade_not_served"))
+_FRAMING: Final = frozenset(("bad_request", "body_too_slow", "bad_headers", "headers_too_large", "upgrade_not_served"))
 
 
 @dataclass(frozen=True, slots=True)
