@@ -12,8 +12,8 @@ from identity.sealing import Sealer
 from tests.parts.gateway import GatewayProcess, bearer, make_site
 from tests.parts.issuer import Issuer
 from tests.parts.postgres import Postgres
-from tests.parts.raw_client import RawClient
-from tests.parts.raw_upstream import RawConnection, RawUpstream
+from tests.parts.raw_upstream import RawUpstream
+from tests.parts.tail import line_then_silence, open_stream, tail_backend
 
 RULES = [
     "p, group:corp:users, prod, logs/**, tail, allow,",
@@ -21,12 +21,6 @@ RULES = [
 ]
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-
-
-def line_then_silence(connection: RawConnection) -> None:
-    connection.read_request()
-    connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nline\n\r\n")
-    connection.read_to_end()
 
 
 @dataclass
@@ -59,13 +53,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         postgres = stack.enter_context(Postgres())
         database = postgres.create_database()
         create_identity_state(database, postgres.password)
-        backend = {
-            "name": "logs",
-            "adapter": "http",
-            "url": upstream.url,
-            "environment": "prod",
-            "routes": [{"methods": ["GET"], "path": "/{stream}", "resource": "{stream}", "action": "tail"}],
-        }
+        backend = tail_backend(upstream.url)
         state = {"database": database, "database_password_env": "DB_PASSWORD", "secret_file": str(secret)}
         gateways = []
         for name in ("one", "other"):
@@ -93,9 +81,7 @@ def test_a_revocation_at_one_replica_cuts_the_streams_of_the_other(replicas: Rep
     """SECURITY-CASES 28; how long it takes is measured by `make bench ONLY=revocation`."""
     alice = replicas.issuer.token("alice", groups=["users"])
     root = replicas.issuer.token("root")
-    with RawClient(replicas.other.port) as stream:
-        stream.send(f"GET /logs/app HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice}\r\n\r\n".encode())
-        stream.read_until(b"line\n")
+    with open_stream(replicas.other.port, alice) as stream:
         answer = httpx.post(
             f"{replicas.one.url}/-/api/v1/revocations",
             json={"person": "user:corp:alice@example.com"},

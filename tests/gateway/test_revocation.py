@@ -13,19 +13,14 @@ import pytest
 from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
 from tests.parts.issuer import Issuer
 from tests.parts.raw_client import RawClient
-from tests.parts.raw_upstream import RawConnection, RawUpstream
+from tests.parts.raw_upstream import RawUpstream
+from tests.parts.tail import line_then_silence, open_stream, tail_backend
 
 RULES = [
     "p, group:corp:users, prod, logs/**, tail, allow,",
     "p, user:corp:root@example.com, control, -/revocations/**, revoke, allow,",
     "p, user:corp:root@example.com, control, -/sessions/**, read, allow,",
 ]
-
-
-def line_then_silence(connection: RawConnection) -> None:
-    connection.read_request()
-    connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nline\n\r\n")
-    connection.read_to_end()
 
 
 class World:
@@ -56,22 +51,13 @@ class World:
         return httpx.post(f"{self.gateway.url}/-/api/v1/revocations", json=what, headers=bearer(bearer_token))
 
     def stream(self, token: str) -> RawClient:
-        client = RawClient(self.gateway.port)
-        client.send(f"GET /logs/app HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-        client.read_until(b"line\n")
-        return client
+        return open_stream(self.gateway.port, token)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with Issuer() as issuer, RawUpstream(line_then_silence) as upstream:
-        backend = {
-            "name": "logs",
-            "adapter": "http",
-            "url": upstream.url,
-            "environment": "prod",
-            "routes": [{"methods": ["GET"], "path": "/{stream}", "resource": "{stream}", "action": "tail"}],
-        }
+        backend = tail_backend(upstream.url)
         site = make_site(tmp_path, providers=[issuer.settings], backends=[backend], rules=RULES, with_state=True)
         with GatewayProcess(site) as gateway:
             yield World(gateway, issuer)
