@@ -1,9 +1,9 @@
 // A certified OpenID provider on loopback, driven by one JSON line a command on standard input.
 //
 // argv[2] is its first state as JSON: {port, algorithm, kid, resource, audience, accounts, clients, accessTokenTtl,
-// accessTokenFormat, tokenPrefix, assurance, sendsIssuer, tls}. Each command is answered by one JSON line; the first line of output
-// is {issuer}. It ends when its input does, so it can't outlive the test that started it. Whoever arrives at the login
-// page is signed in as `login_hint`, or else as the default account: there is nobody to type a password.
+// accessTokenFormat, tokenPrefix, assurance, sendsIssuer, tls}. Each command is answered by one JSON line; the first line
+// of output is {issuer}. It ends when its input does, so it can't outlive the test that started it. Whoever arrives at
+// the login page is signed in as `login_hint`, or else as the default account: there is nobody to type a password.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
