@@ -5,7 +5,6 @@ unverified `iss` chooses which issuer must vouch, and that issuer's own keys the
 """
 
 import hashlib
-import hmac
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from identity.confirmation import confirmation_of
 from identity.group_claim import find_groups, is_overage
 from identity.introspection import Introspector, introspecting_provider
 from identity.issuer.own_claims import principal_of
+from identity.login_token import check_access_token_hash, check_login
 from identity.principal import Principal
 from identity.provider_keys import ProviderKeys
 from identity.provider_settings import ProviderSettings
@@ -205,21 +205,9 @@ class Verifier:
         return "a kind of token that may be sent to an API"
 
     async def _login(self, verification: Verification) -> str:
-        """Hold an ID token to OpenID Connect Core 1.0, section 3.1.3.7: it must be of the login that we began."""
         settings, claims = _given(verification.provider).settings, verification.claims
-        audiences = claims.get("aud")
-        audiences = [audiences] if isinstance(audiences, str) else audiences
-        if not isinstance(audiences, list) or settings.client_id not in audiences:
-            raise rejection("wrong_audience", audiences=settings.client_id or "the gateway's client")
-        party = claims.get("azp")
-        if (party is not None or len(audiences) > 1) and party != settings.client_id:
-            raise rejection("wrong_authorized_party")
-        nonce = claims.get("nonce")
-        if verification.login_nonce is not None and (
-            not isinstance(nonce, str) or not _is_same(nonce, verification.login_nonce)
-        ):
-            raise rejection("wrong_nonce")
-        _check_access_token_hash(verification)
+        check_login(claims, settings, verification.login_nonce)
+        check_access_token_hash(claims, _given(verification.jws).algorithm, verification.login_access_token)
         return "the ID token of the login that was begun here"
 
     async def _times(self, verification: Verification) -> str:
@@ -367,24 +355,6 @@ def _twin_sha256(jws: CompactJws) -> str | None:
     if twin is None:
         return None
     return hashlib.sha256(jws.signing_input + b"." + encode_base64url(twin).encode("ascii")).hexdigest()
-
-
-def _check_access_token_hash(verification: Verification) -> None:
-    """Hold the access token to `at_hash` where there is one (OpenID Connect Core 1.0, section 3.1.3.8)."""
-    told, token = verification.claims.get("at_hash"), verification.login_access_token
-    if told is None or token is None:
-        return
-    bits = _given(verification.jws).algorithm[-3:]
-    algorithm = {"256": "sha256", "384": "sha384"}.get(bits, "sha512")
-    digest = hashlib.new(algorithm, token).digest()
-    expected = encode_base64url(digest[: len(digest) // 2])
-    if not isinstance(told, str) or not _is_same(told, expected):
-        raise rejection("wrong_access_token_hash")
-
-
-def _is_same(told: str, expected: str) -> bool:
-    # JSON can hold half a character, which has no UTF-8.
-    return hmac.compare_digest(told.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def _told_times(lifetime: Lifetime, now: float) -> str:

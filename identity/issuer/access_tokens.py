@@ -90,12 +90,20 @@ class AccessTokens:
         self, minted: MintedToken, *, refresh_token: str | None = None, issued_token_type: str | None = None
     ) -> TokenAnswer:
         """Return the answer that gives a token out."""
-        confirmation = minted.principal.confirmation
         return TokenAnswer(
             access_token=minted.text,
-            token_type="DPoP" if confirmation is not None and confirmation.method == "jkt" else "Bearer",
+            token_type=token_type_of(minted.principal),
             expires_in=minted.principal.expires_at - minted.issued_at,
             scope=scope_of(minted.principal.limits),
             refresh_token=refresh_token,
             issued_token_type=issued_token_type,
         )
+
+
+def token_type_of(principal: Principal) -> str:
+    """Return how a token of this principal's is sent: bound to a DPoP key (RFC 9449, section 5), or as a bearer token.
+
+    A token that is bound to a client certificate is a bearer token to everybody but its verifier (RFC 8705, section 3).
+    """
+    confirmation = principal.confirmation
+    return "DPoP" if confirmation is not None and confirmation.method == "jkt" else "Bearer"

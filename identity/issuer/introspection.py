@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from identity.authenticator import Authenticator, InvalidCredentialError
 from identity.compact_jws import parse_compact_jws
+from identity.issuer.access_tokens import token_type_of
 from identity.principal import Principal
 from identity.revocation import Revocation
 
@@ -50,9 +51,7 @@ async def introspect(token: str, authenticator: Authenticator, issuer: str) -> M
         return INACTIVE
     claims = parse_compact_jws(token.encode("ascii")).unverified_claims
     told = {name: claims[name] for name in _TOLD if name in claims}
-    bound = principal.confirmation
-    token_type = "DPoP" if bound is not None and bound.method == "jkt" else "Bearer"
-    return {"active": True, "token_type": token_type, **told, "groups": list(principal.groups)}
+    return {"active": True, "token_type": token_type_of(principal), **told, "groups": list(principal.groups)}
 
 
 async def own_token(token: str, authenticator: Authenticator, issuer: str) -> Principal | None:
