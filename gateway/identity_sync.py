@@ -121,7 +121,10 @@ class IdentitySync:
         for change in changes:
             keys.setdefault(change.topic, []).append(change.key)
         for topic, changed in keys.items():
-            await self.followers[topic].follow(changed)
+            follower = self.followers.get(topic)
+            # A newer replica may write of what this one knows nothing about.
+            if follower is not None:
+                await follower.follow(changed)
         self._newest = changes[-1].number
         self.on_effect()
         now = time.time()

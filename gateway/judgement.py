@@ -81,8 +81,8 @@ class Judge:
             principal = await self._authenticator.authenticate(presented.token)
         except InvalidCredentialError as error:
             return Problem("invalid_credential", error.detail, "invalid_token", {"error": error.code})
-        except StateUnavailableError as error:
-            return Problem("identity_state_unavailable", f"nobody can be told apart from the revoked: {error}")
+        except StateUnavailableError:
+            return Problem("identity_state_unavailable", "nobody can be told apart from the revoked: try again later")
         except ProviderUnavailableError as error:
             return Problem("provider_unavailable", f"the provider {error.provider!r} can't be reached: try again later")
         problem = self._possession.check(exchange, presented, principal)

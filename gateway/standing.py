@@ -16,7 +16,7 @@ def problem_now(exchange: Exchange, federation: Federation, engine: PolicyEngine
     principal, backend = exchange.principal, exchange.backend
     assert principal is not None and backend is not None
     try:
-        current = federation.recheck(principal)
+        current = federation.resolve_again(principal)
     except InvalidCredentialError as error:
         return Problem("invalid_credential", error.detail, "invalid_token", {"error": error.code})
     decided = exchange.decisions

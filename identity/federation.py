@@ -208,8 +208,15 @@ class Federation:
     def recheck(self, principal: Principal) -> Principal:
         """Return the same caller as things stand now, with the groups they have now.
 
-        Raises InvalidCredentialError where the token was revoked or the caller is nobody any more.
+        Raises InvalidCredentialError where the token was revoked or the caller is nobody any more, and
+        StateUnavailableError while `suspend`ed.
         """
+        if self._suspended is not None:
+            raise StateUnavailableError(self._suspended)
+        return self.resolve_again(principal)
+
+    def resolve_again(self, principal: Principal) -> Principal:
+        """Do what `recheck` does, by what is known here, suspended or not: for whoever was let in before."""
         return self._resolver.recheck(principal)
 
     async def explain(self, token: bytes) -> Explanation:

@@ -5,6 +5,8 @@ from pydantic import BaseModel
 
 from gateway.api.services import Services
 
+_NOT_CURRENT = "the identity store can't be read, so that nobody is let in: see the gateway's log"
+
 
 class ProviderHealth(BaseModel):
     """One identity provider: `ready` once its keys are known."""
@@ -63,7 +65,9 @@ def router(services: Services) -> APIRouter:
             for status in services.federation.status()
         ]
         audit = AuditHealth(size=services.audit.counters.size, problem=services.audit.problem)
-        identity = IdentityHealth(problem=services.federation.suspended)
+        # Why, the log says: strangers need not know where the store is.
+        suspended = services.federation.suspended is not None
+        identity = IdentityHealth(problem=_NOT_CURRENT if suspended else None)
         ready = audit.problem is None and identity.problem is None and any(provider.ready for provider in providers)
         if not ready:
             response.status_code = 503

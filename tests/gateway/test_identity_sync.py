@@ -116,6 +116,17 @@ def test_the_writer_itself_need_not_wait_for_the_next_look() -> None:
     assert in_replica(feed, story, interval_s=3600).effects == 2
 
 
+def test_what_a_newer_replica_writes_of_something_unknown_is_passed_over() -> None:
+    feed = Feed()
+
+    async def story(sync: IdentitySync, seen: Seen) -> None:
+        feed.write("provisioning", "corp")
+        feed.write("revocation", "person:user:alice")
+        await until(lambda: bool(seen.keys))
+
+    assert in_replica(feed, story).keys == [("person:user:alice",)]
+
+
 def test_a_replica_that_missed_too_much_loads_everything_anew() -> None:
     feed = Feed()
 
