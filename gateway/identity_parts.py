@@ -16,7 +16,7 @@ from gateway.api.backchannel import BackchannelServices
 from gateway.api.oauth_services import IssuerStore, OAuthServices, oauth_services
 from gateway.api.problem_error import ProblemError
 from gateway.api.revocations import RevocationServices
-from gateway.api.scim import ScimFeed, ScimServices, token_digest
+from gateway.api.scim import ScimFeed, ScimServices
 from gateway.api.services import Services
 from gateway.console import pages
 from gateway.console.services import ConsoleServices
@@ -32,6 +32,7 @@ from identity.scim.service import ScimService
 from identity.scim.store import ResourceStore
 from identity.sealing import Sealer
 from identity.secret import read_secret
+from identity.secret_digest import secret_digest
 from identity.state import ChangeFeed
 
 MISSING_PATHS = (
@@ -202,7 +203,7 @@ def _scim(
                 base_url=f"{settings.public_url}/-/scim/v2/{provider.name}",
                 now=lambda: int(time.time()),
             )
-            feeds[provider.name] = ScimFeed(token_digest(token.get_secret_value()), service)
+            feeds[provider.name] = ScimFeed(secret_digest(token.get_secret_value()), service)
     return ScimServices(feeds, services.audit, services.instance, sync.catch_up)
 
 

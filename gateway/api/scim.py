@@ -62,11 +62,6 @@ class ScimServices:
     in_force: Callable[[], Awaitable[None]]
 
 
-def token_digest(token: str) -> bytes:
-    """Return what a feed keeps of its token."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 def router(services: ScimServices) -> APIRouter:
     """Return the routes. They are in no OpenAPI document: SCIM has its own (`/Schemas`, `/ResourceTypes`)."""
     routes = APIRouter(include_in_schema=False)

@@ -25,6 +25,7 @@ from identity.issuer.oauth_error import OAuthError
 from identity.issuer.parameters import Parameters
 from identity.issuer.sessions import Sessions
 from identity.principal import Confirmation, Limits
+from identity.secret_digest import secret_digest
 from identity.state import CodeStore, Grant
 
 CODE_LIFE_S: Final = 60
@@ -114,7 +115,7 @@ class Authorization:
         code = secrets.token_urlsafe(32)
         stored = _StoredCode(grant.id, request.client.id, request.redirect_uri, request.challenge, request.proof_key)
         expires_at = int(self._clock()) + CODE_LIFE_S
-        await asyncio.to_thread(self._codes.add_code, _digest(code), asdict(stored), expires_at)
+        await asyncio.to_thread(self._codes.add_code, secret_digest(code), asdict(stored), expires_at)
         return self._response(request.redirect_uri, request.state, {"code": code})
 
     def deny(self, request: AuthorizationRequest, error: OAuthError) -> str:
@@ -129,7 +130,7 @@ class Authorization:
         """
         code, verifier = parameters.required("code"), parameters.required("code_verifier")
         redirect_uri = parameters.required("redirect_uri")
-        found = await asyncio.to_thread(self._codes.take_code, _digest(code), int(self._clock()))
+        found = await asyncio.to_thread(self._codes.take_code, secret_digest(code), int(self._clock()))
         if found is None:
             raise OAuthError("invalid_grant", _BAD_CODE)
         payload, was_used = found
@@ -216,7 +217,3 @@ def _answers(verifier: str, challenge: str) -> bool:
 
 def _described(error: OAuthError) -> dict[str, str]:
     return {"error_description": error.description}
-
-
-def _digest(code: str) -> bytes:
-    return hashlib.sha256(code.encode("ascii")).digest()

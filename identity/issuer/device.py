@@ -9,7 +9,6 @@ minutes and process; more are answered temporarily_unavailable. Behind a front a
 """
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from identity.issuer.narrowing import limits_document, requested_limits, stored_
 from identity.issuer.oauth_error import OAuthError, unavailable
 from identity.issuer.parameters import Parameters
 from identity.principal import Limits
+from identity.secret_digest import secret_digest
 from identity.state import DeviceRequest, DeviceStore, Grant, StateUnavailableError
 
 ALPHABET: Final = "BCDFGHJKLMNPQRSTVWXZ"
@@ -107,7 +107,7 @@ class DeviceFlow:
         for _ in range(_CODES_TRIED):
             user_code = "".join(secrets.choice(ALPHABET) for _ in range(USER_CODE_LENGTH))
             request = DeviceRequest(
-                device_digest=_digest(device_code),
+                device_digest=secret_digest(device_code),
                 user_code=user_code,
                 client=client.id,
                 source=source,
@@ -156,7 +156,7 @@ class DeviceFlow:
         Raises OAuthError (RFC 8628, section 3.5): authorization_pending, slow_down, access_denied, expired_token (also
         for a code that never was), invalid_grant where it is another client's.
         """
-        poll = await asyncio.to_thread(self._devices.poll_device, _digest(device_code), self._clock())
+        poll = await asyncio.to_thread(self._devices.poll_device, secret_digest(device_code), self._clock())
         if poll is None:
             raise OAuthError("expired_token", "the code is not good any more: begin the login again")
         request = poll.request
@@ -209,7 +209,3 @@ def _waiting(request: DeviceRequest) -> WaitingDevice:
         created_at=request.created_at,
         expires_at=request.expires_at,
     )
-
-
-def _digest(device_code: str) -> bytes:
-    return hashlib.sha256(device_code.encode("ascii")).digest()

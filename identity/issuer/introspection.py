@@ -5,7 +5,6 @@ whose key's possession is proved to the service and not here. A refresh token, a
 else is `{"active": false}` and nothing more.
 """
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,6 +16,7 @@ from identity.compact_jws import parse_compact_jws
 from identity.issuer.access_tokens import token_type_of
 from identity.principal import Principal
 from identity.revocation import Revocation
+from identity.secret_digest import secret_digest
 
 INACTIVE: Final[Mapping[str, Any]] = {"active": False}
 # After its `exp` a token is good for no longer than the largest leeway.
@@ -31,12 +31,12 @@ class IntrospectionClients:
     """Who may ask, by client id; secrets are kept as digests and compared in constant time."""
 
     def __init__(self, secrets: Mapping[str, SecretStr]) -> None:
-        self._digests = {name: _digest(secret.get_secret_value()) for name, secret in secrets.items()}
+        self._digests = {name: secret_digest(secret.get_secret_value()) for name, secret in secrets.items()}
 
     def knows(self, client_id: str, secret: str) -> bool:
         """Tell whether this is a client and its secret; how long it takes tells nobody which of the two is wrong."""
         known = self._digests.get(client_id)
-        is_right = hmac.compare_digest(known if known is not None else bytes(32), _digest(secret))
+        is_right = hmac.compare_digest(known if known is not None else bytes(32), secret_digest(secret))
         return known is not None and is_right
 
 
@@ -68,7 +68,3 @@ async def own_token(token: str, authenticator: Authenticator, issuer: str) -> Pr
 def token_revocation(principal: Principal, now: int) -> Revocation:
     """Return what revokes the token that a principal was found by, for as long as it could be used."""
     return Revocation("token", principal.token_sha256, now, until=principal.expires_at + _LEEWAY_S)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

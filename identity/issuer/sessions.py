@@ -12,7 +12,6 @@ the answer is lost, the token is used up and its holder logs in again.
 """
 
 import asyncio
-import hashlib
 import logging
 import re
 import secrets
@@ -30,6 +29,7 @@ from identity.issuer.oauth_error import OAuthError, unavailable
 from identity.principal import UNLIMITED, Confirmation, Limits, Principal
 from identity.relying_party_messages import LoginError
 from identity.sealing import Sealer, SealError
+from identity.secret_digest import secret_digest
 from identity.state import Claimed, EndReason, Grant, GrantStore, RefreshTokenStore, StateUnavailableError
 
 # A session that has not fetched its first tokens is forgotten after this: longer than any code for them lives.
@@ -166,7 +166,7 @@ class Sessions:
         except BaseException:
             # Also where the session has ended: the token then leads nowhere.
             release = self._refresh_tokens.release_refresh_token
-            await asyncio.shield(asyncio.to_thread(release, _digest(refresh_token)))
+            await asyncio.shield(asyncio.to_thread(release, secret_digest(refresh_token)))
             raise
 
     async def grant_of(self, refresh_token: str) -> Grant | None:
@@ -206,7 +206,7 @@ class Sessions:
         if _REFRESH_TOKEN.fullmatch(refresh_token) is None:
             return None
         now = int(self._clock())
-        return await asyncio.to_thread(self._refresh_tokens.claim_refresh_token, _digest(refresh_token), now)
+        return await asyncio.to_thread(self._refresh_tokens.claim_refresh_token, secret_digest(refresh_token), now)
 
     async def _living(self, grant_id: str, client: Client) -> Grant:
         grant = await asyncio.to_thread(self._grants.grant, grant_id)
@@ -281,7 +281,7 @@ class Sessions:
         await record(minted.principal, f"the session {grant.id}")
         refresh_token = f"prt_{secrets.token_urlsafe(32)}"
         await asyncio.to_thread(
-            self._refresh_tokens.add_refresh_token, _digest(refresh_token), grant.id, grant.expires_at
+            self._refresh_tokens.add_refresh_token, secret_digest(refresh_token), grant.id, grant.expires_at
         )
         return self._tokens.answer(minted, refresh_token=refresh_token)
 
@@ -307,7 +307,3 @@ def _check_key(grant: Grant, confirmation: Confirmation | None) -> None:
     """Hold a public client to the key that its tokens were bound to at first (RFC 9449, section 5)."""
     if grant.confirmation is not None and grant.confirmation != confirmation:
         raise OAuthError("invalid_grant", "the session is bound to a key: prove in this request that you hold it")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("ascii")).digest()
