@@ -72,7 +72,7 @@ ELSEWHERE = [
     "/-/console/\u2024\u2024/",
     "/\uff0fevil.example.com",
     "/-/login?provider=corp",
-    "/-/login/callback?code=x",
+    "/-/login/callback/corp?code=x",
     "/-/logout",
     "/-/api/v1/whoami",
     "/-/oauth/authorize/x",
@@ -128,7 +128,7 @@ def test_whatever_is_accepted_stays_on_this_host_in_every_reading(address: str) 
         return
     browsers = "".join(character for character in address if character not in "\t\r\n").replace("\\", "/")
     for reading in (address, browsers, browsers.strip()):
-        parts = urlsplit(urljoin(GATEWAY + "/-/login/callback", reading))
+        parts = urlsplit(urljoin(GATEWAY + "/-/login/callback/corp", reading))
         assert (parts.scheme, parts.netloc) == ("https", "gateway.example.com")
         assert parts.path.startswith(("/-/console/", "/-/device", "/-/oauth/authorize"))
         assert "/../" not in parts.path and not parts.fragment
