@@ -2,8 +2,8 @@
 1.0, section 2.5).
 
 Anybody can send to it. A token is looked at as cheaply as `identity.logout_token` can, and only a provider's good one
-reaches the store. Answered 200, the logout is durable, has reached this process, and
-reaches the other replicas through the store.
+reaches the store. Answered 200, the logout is durable, has reached this process, and reaches the other replicas
+through the store.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from gateway.api.problem_error import exchange_of
 from gateway.exchange import Exchange
 from gateway.recording import authn_record
 from identity.authenticator import InvalidCredentialError
-from identity.issuer.oauth_error import OAuthError, unavailable
+from identity.issuer.oauth_error import OAuthError
 from identity.logout_token import LogoutTokens, ProviderLogout
 from identity.state import GrantStore, RevocationStore, StateUnavailableError
 
@@ -65,11 +65,9 @@ async def _log_out(services: BackchannelServices, exchange: Exchange, token: byt
     except InvalidCredentialError as error:
         await _record(services, exchange, "fail", "", f"{error.code}: {error.detail}")
         raise OAuthError("invalid_request", error.detail) from None
-    if services.audit.problem is not None:
-        raise unavailable("this can't be recorded now, so it was not done: try again later")
+    # Taking access away does not wait for the log: where this can't be recorded it is done all the same, and the
+    # provider, answered 503, says it again.
     ended = await asyncio.to_thread(_end, services, logout)
-    # Until here the provider may send the token again, from here on it has been used.
-    services.tokens.use(logout)
     try:
         await services.in_force()
     except StateUnavailableError:
@@ -78,6 +76,8 @@ async def _log_out(services: BackchannelServices, exchange: Exchange, token: byt
     whose = "one of the provider's sessions" if logout.session is not None else f"all of {logout.subject}"
     sessions = "1 session" if ended == 1 else f"{ended} sessions"
     await _record(services, exchange, "ok", logout.provider, f"the provider ended {whose}: {sessions} here")
+    # Until here the provider may send the token again, from here on it has been used.
+    services.tokens.use(logout)
 
 
 def _end(services: BackchannelServices, logout: ProviderLogout) -> int:

@@ -1,11 +1,11 @@
 """Reads the urlencoded body of a request, of bounded size and within bounded time."""
 
-import asyncio
 from typing import Final
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
+from gateway.api.bodies import body_of
+from gateway.body import BodyTooLargeError, BodyTooSlowError
 from identity.issuer.oauth_error import OAuthError
 from identity.issuer.parameters import Parameters
 
@@ -20,19 +20,11 @@ async def form_of(request: Request) -> Parameters:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise OAuthError("invalid_request", f"the body must be {_MEDIA_TYPE}")
     try:
-        async with asyncio.timeout(FORM_WITHIN_S):
-            body = await _read(request)
-    except (TimeoutError, ClientDisconnect):
+        body = await body_of(request, MAX_FORM_BYTES, FORM_WITHIN_S)
+    except BodyTooSlowError:
         raise OAuthError("invalid_request", f"the body did not come within {FORM_WITHIN_S:g} s") from None
+    except BodyTooLargeError:
+        raise OAuthError("invalid_request", f"the body is larger than {MAX_FORM_BYTES} bytes", status=413) from None
     parameters = Parameters.parse(body)
     parameters.check_repeats()
     return parameters
-
-
-async def _read(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_FORM_BYTES:
-            raise OAuthError("invalid_request", f"the body is larger than {MAX_FORM_BYTES} bytes", status=413)
-    return bytes(body)

@@ -15,11 +15,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audit.store import AuditUnavailableError
+from gateway.api.bodies import json_of
 from gateway.api.caller import caller_of, governed
 from gateway.api.problem_error import ProblemError, exchange_of
 from gateway.api.services import Services
 from gateway.problems import Problem
 from gateway.recording import authn_record
+from identity.issuer.introspection import token_revocation
 from identity.principal import UNLIMITED, Principal
 from identity.revocation import Revocation
 from identity.state import Grant, GrantStore, RevocationStore, StateUnavailableError
@@ -122,9 +124,10 @@ def router(needs: RevocationServices) -> APIRouter:
         return Sessions(subject=whose, sessions=[_session(grant, caller) for grant in grants])
 
     @routes.post("/-/api/v1/revocations")
-    async def revoke(request: Request, wanted: RevocationRequest) -> Revoked:
+    async def revoke(request: Request) -> Revoked:
         """Revoke a person, a session or a token: on every replica, open streams included."""
         caller = await caller_of(services, request)
+        wanted = await json_of(request, RevocationRequest)
         plan = await _stored(lambda: _plan(needs, wanted, caller, int(time.time())))
         async with allowed(request, caller, plan.own, plan.resource, "revoke"):
             record = authn_record(
@@ -174,12 +177,15 @@ def _plan(needs: RevocationServices, wanted: RevocationRequest, caller: Principa
             lambda: _revoke_person(needs, person, now),
         )
     digest = wanted.token or ""
+    own = digest == caller.token_sha256
+    # Of one's own token it is known when it ends: its revocation need not be kept for longer.
+    until = token_revocation(caller, now).until if own else None
     return _Plan(
         "token",
         "-/revocations/token",
-        digest == caller.token_sha256,
+        own,
         f"the token with the SHA-256 {digest}",
-        lambda: _revoke_token(needs, digest, now),
+        lambda: _revoke_token(needs, Revocation("token", digest, now, until)),
     )
 
 
@@ -189,8 +195,8 @@ def _revoke_person(needs: RevocationServices, person: str, now: int) -> Sequence
     return needs.grants.end_grants(now=now, reason="revoked", subject=person)
 
 
-def _revoke_token(needs: RevocationServices, digest: str, now: int) -> Sequence[str]:
-    needs.revocations.revoke([Revocation("token", digest, now)])
+def _revoke_token(needs: RevocationServices, revocation: Revocation) -> Sequence[str]:
+    needs.revocations.revoke([revocation])
     return ()
 
 

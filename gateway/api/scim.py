@@ -19,7 +19,9 @@ from fastapi import APIRouter, Request, Response
 
 from audit.log import AuditLog
 from audit.store import AuditUnavailableError
+from gateway.api.bodies import body_of
 from gateway.api.problem_error import exchange_of
+from gateway.body import BodyTooLargeError, BodyTooSlowError
 from gateway.exchange import Exchange
 from gateway.recording import authn_record
 from identity.scim import discovery
@@ -31,6 +33,7 @@ from identity.strict_json import JsonObject, StrictJsonError, parse_json_object
 
 MAX_BODY_BYTES: Final = 8 << 20
 """A group of 50,000 members, written comfortably."""
+BODY_WITHIN_S: Final = 60.0
 MAX_DEPTH: Final = 10
 AT_ONCE: Final = 2
 """Requests that are worked on at the same time: a full synchronization must leave room for logins."""
@@ -170,12 +173,13 @@ class _Call:
         media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in (_MEDIA_TYPE, "application/json"):
             raise ScimError(415, None, f"the body must be {_MEDIA_TYPE} or application/json")
-        data = bytearray()
-        async for piece in self.request.stream():
-            data += piece
-            if len(data) > MAX_BODY_BYTES:
-                raise ScimError(413, None, f"the body is longer than {MAX_BODY_BYTES} bytes")
-        return lambda: _parsed(bytes(data))
+        try:
+            data = await body_of(self.request, MAX_BODY_BYTES, BODY_WITHIN_S)
+        except BodyTooLargeError:
+            raise ScimError(413, None, f"the body is longer than {MAX_BODY_BYTES} bytes") from None
+        except BodyTooSlowError:
+            raise ScimError(408, None, f"the body did not come within {BODY_WITHIN_S:g} s") from None
+        return lambda: _parsed(data)
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         try:

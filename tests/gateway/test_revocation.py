@@ -138,6 +138,20 @@ def test_what_is_not_one_clear_wish_is_refused(world: World, body: dict[str, str
     assert world.revoke(world.token("root"), **body).status_code == 400
 
 
+def test_no_route_of_the_api_reads_a_body_by_itself(world: World) -> None:
+    """A body parameter of FastAPI's own is read whole, however large, before the route can look who is calling."""
+    paths = httpx.get(f"{world.gateway.url}/-/api/openapi.json").json()["paths"]
+    assert "/-/api/v1/revocations" in paths
+    assert [path for path, methods in paths.items() for each in methods.values() if "requestBody" in each] == []
+
+
+def test_a_large_body_is_refused_whoever_sends_it(world: World) -> None:
+    url, large = f"{world.gateway.url}/-/api/v1/revocations", b'{"person":"' + b"a" * 5000 + b'"}'
+    assert httpx.post(url, content=large).json()["code"] == "credential_required"
+    answer = httpx.post(url, content=large, headers=bearer(world.token("root")))
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_parameter")
+
+
 def test_while_the_identity_database_is_away_nobody_is_let_in(world: World) -> None:
     """Nobody could be told apart from the revoked; once it is back, everybody is let in again."""
     alice = world.token("alice")
