@@ -74,7 +74,7 @@ class Federation:
         self._cache = VerificationCache()
         self._epoch = 0
         self._suspended: str | None = None
-        self._resolver = Resolver()
+        self._resolver = Resolver(EMPTY_DIRECTORY, providers)
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._providers = {settings.issuer: self._provider(settings, monotonic, transport) for settings in providers}
         self._verifier = Verifier(self._providers, self._resolver)

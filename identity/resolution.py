@@ -4,11 +4,13 @@ Which groups count: those of the provider that vouched, never a union over provi
 account up to date by SCIM, the groups are SCIM's, whatever the token says; a token's claim is as old as the token.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from identity.accounts import account_subject
 from identity.directory import EMPTY_DIRECTORY, Directory
 from identity.principal import Delegate, Principal
+from identity.provider_settings import ProviderSettings
 from identity.provisioning import NO_PROVISIONING, ProvisioningView
 from identity.rejections import rejection
 from identity.revocation import Revocations
@@ -18,17 +20,27 @@ _WORKLOAD = "workload"
 
 
 class Resolver:
-    """Who is who now: the people file, what providers provision, and what was revoked. Belongs to one event loop."""
+    """Who is who now: the people file, what providers provision, and what was revoked. Belongs to one event loop.
 
-    def __init__(self, directory: Directory = EMPTY_DIRECTORY) -> None:
+    `providers` are those configured: an address that a token or a session has kept counts only as long as its provider
+    is believed for the domain.
+    """
+
+    def __init__(self, directory: Directory = EMPTY_DIRECTORY, providers: Iterable[ProviderSettings] = ()) -> None:
+        self._email_domains = {settings.name: frozenset(settings.email_domains) for settings in providers}
         self.directory = directory
         self.provisioning: ProvisioningView = NO_PROVISIONING
         self.revocations = Revocations()
 
     def person_subject(self, provider: str, token_subject: str, username: str, email: str | None) -> str:
         """Return the policy subject of an account; raises InvalidCredentialError where its person is deactivated."""
-        person = self.directory.find(provider, token_subject, email)
+        person = self.directory.find(provider, token_subject, self._believed(provider, email))
         return f"user:{person.id}" if person is not None else account_subject(provider, username)
+
+    def _believed(self, provider: str, email: str | None) -> str | None:
+        if email is None or email.rpartition("@")[2] not in self._email_domains.get(provider, ()):
+            return None
+        return email
 
     def workload_subjects(self, provider: str, claims: JsonObject) -> tuple[str, ...]:
         """Return the subject of every workload entry that the claims match, in file order.
@@ -65,6 +77,9 @@ class Resolver:
             subject = self.person_subject(provider, principal.token_subject, principal.username, principal.email)
             if subject != principal.subject:
                 raise rejection("identity_changed")
+            if principal.provisioned_as is None and self.provisioning.covers(provider):
+                # From before the provider pushed accounts: nobody can tell which of them this one is.
+                raise rejection("identity_changed")
             groups = self.groups(provider, principal.provisioned_as, groups)
         delegates = tuple([self._recheck_delegate(delegate) for delegate in principal.delegates])
         if groups == principal.groups and delegates == principal.delegates:
@@ -75,9 +90,13 @@ class Resolver:
         if delegate.subject.startswith(f"{_WORKLOAD}:"):
             self._check_workload(delegate.provider, delegate.subject)
             return delegate
-        person = self.directory.person(delegate.subject.removeprefix("user:"))
+        # A delegate's address is not kept: one that is linked by address alone is found by its subject's name.
+        owner = self.directory.owner(delegate.provider, delegate.token_subject, None)
+        person = owner or self.directory.person(delegate.subject.removeprefix("user:"))
         if person is not None and person.deactivated:
             raise rejection("person_deactivated")
+        if owner is not None and delegate.subject != f"user:{owner.id}":
+            raise rejection("identity_changed")
         groups = self.groups(delegate.provider, delegate.provisioned_as, delegate.groups)
         return delegate if groups == delegate.groups else replace(delegate, groups=groups)
 

@@ -11,6 +11,7 @@ from identity.authenticator import InvalidCredentialError
 from identity.claim_pattern import ClaimPattern
 from identity.directory import EMPTY_DIRECTORY, Directory, Person
 from identity.principal import Delegate, Principal
+from identity.provider_settings import ProviderSettings
 from identity.provisioning import NO_PROVISIONING, Account, AccountChanges, ProvisioningView
 from identity.resolution import Resolver
 from identity.scim_settings import ScimSettings
@@ -18,6 +19,9 @@ from identity.state import StateUnavailableError
 from identity.workloads import ClaimCondition, Workload
 from tests.identity.issuer import NOW, Issuer, World, code_of, in_world, until
 
+SETTINGS = ProviderSettings(
+    name="corp", issuer="https://corp.example.com", audiences=("portcullis",), email_domains=("example.com",)
+)
 TOLD = ("group:corp:told",)
 PUSHED = ("group:corp:pushed",)
 ALICE = Principal(
@@ -79,7 +83,7 @@ def verdict(check: Callable[[], Any]) -> Any:
 )
 def test_whose_groups_count(view: ProvisioningView, provider: str, pushed_as: str | None, outcome: object) -> None:
     """What the provider has pushed counts over what its token says, even where that is no group at all."""
-    resolver = Resolver()
+    resolver = Resolver(EMPTY_DIRECTORY, [SETTINGS])
     resolver.provisioning = view
     assert verdict(lambda: resolver.groups(provider, pushed_as, TOLD)) == outcome
 
@@ -103,7 +107,7 @@ DEACTIVATED = Directory({("corp", "a-1"): Person("alice", deactivated=True)}, {}
     ],
 )
 def test_whom_an_account_belongs_to(directory: Directory, email: str | None, subject: str) -> None:
-    resolver = Resolver(directory)
+    resolver = Resolver(directory, [SETTINGS])
     assert verdict(lambda: resolver.person_subject("corp", "a-1", "alice", email)) == subject
 
 
@@ -111,6 +115,10 @@ AGENT = Delegate("workload:ci:agent", "ci", "repo:x", ())
 HELPER = Delegate("user:bob", "partner", "b-1", ())
 CI = replace(ALICE, subject="workload:ci:agent", provider="ci", kind="workload", provisioned_as=None)
 WITH_AGENT = Directory(ALICE_BY_SUBJECT.by_subject, {}, (workload("agent"),))
+STRANGER = replace(HELPER, subject="user:partner:b")
+HELPER_LISTED = Directory({**ALICE_BY_SUBJECT.by_subject, ("partner", "b-1"): Person("bob")}, {})
+HELPER_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("partner", "b-1"): Person("bob", deactivated=True)}, {})
+BOB_ELSEWHERE = Directory({}, {("corp", "alice@example.org"): Person("bob")})
 BOB_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("corp", "b"): Person("bob", deactivated=True)}, {})
 
 
@@ -125,6 +133,7 @@ BOB_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("corp", "b"): Person("bob"
         (EMPTY_DIRECTORY, replace(ALICE, subject="user:corp:alice", username="al"), "identity_changed"),
         (BOB_BY_EMAIL, replace(ALICE, subject="user:bob", email="alice@example.com"), None),
         (BOB_BY_EMAIL, replace(ALICE, subject="user:bob", email=None), "identity_changed"),
+        (BOB_ELSEWHERE, replace(ALICE, subject="user:bob", email="alice@example.org"), "identity_changed"),
         (DEACTIVATED, ALICE, "person_deactivated"),
         (Directory(ALICE_BY_SUBJECT.by_subject, BOB_BY_EMAIL.by_email), ALICE, None),
         (WITH_AGENT, CI, None),
@@ -137,18 +146,21 @@ BOB_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("corp", "b"): Person("bob"
         (ALICE_BY_SUBJECT, replace(ALICE, delegates=(HELPER, AGENT)), "unknown_workload"),
         (ALICE_BY_SUBJECT, replace(ALICE, delegates=(HELPER,)), None),
         (BOB_GONE, replace(ALICE, delegates=(HELPER,)), "person_deactivated"),
+        (HELPER_GONE, replace(ALICE, delegates=(STRANGER,)), "person_deactivated"),
+        (HELPER_LISTED, replace(ALICE, delegates=(STRANGER,)), "identity_changed"),
+        (HELPER_LISTED, replace(ALICE, delegates=(HELPER,)), None),
         (BOB_GONE, ALICE, None),
     ],
 )
 def test_whether_a_known_caller_is_still_the_same(directory: Directory, principal: Principal, code: str | None) -> None:
     """A person, a workload, and whoever acts for them: each is looked at."""
-    resolver = Resolver(directory)
+    resolver = Resolver(directory, [SETTINGS])
     outcome = verdict(lambda: resolver.recheck(principal))
     assert outcome == (principal if code is None else code)
 
 
 def test_a_known_callers_groups_are_those_of_now_and_nothing_else_changes() -> None:
-    resolver = Resolver(ALICE_BY_SUBJECT)
+    resolver = Resolver(ALICE_BY_SUBJECT, [SETTINGS])
     assert resolver.recheck(ALICE) is ALICE
     resolver.provisioning = pushed(a_1=Account(True, PUSHED))
     assert resolver.recheck(ALICE) == replace(ALICE, groups=PUSHED)
@@ -156,10 +168,16 @@ def test_a_known_callers_groups_are_those_of_now_and_nothing_else_changes() -> N
     assert verdict(lambda: resolver.recheck(ALICE)) == "account_deprovisioned"
 
 
+def test_a_session_from_before_its_provider_pushed_accounts_is_logged_in_anew() -> None:
+    resolver = Resolver(ALICE_BY_SUBJECT, [SETTINGS])
+    resolver.provisioning = pushed(a_1=Account(True, PUSHED))
+    assert verdict(lambda: resolver.recheck(replace(ALICE, provisioned_as=None))) == "identity_changed"
+
+
 def test_who_acts_for_somebody_is_held_to_what_was_pushed_about_themselves() -> None:
     helper = Delegate("user:corp:bob", "corp", "b-1", TOLD, provisioned_as="b-1")
-    acted_for = replace(ALICE, provisioned_as=None, delegates=(helper,))
-    resolver = Resolver(ALICE_BY_SUBJECT)
+    acted_for = replace(ALICE, delegates=(helper,))
+    resolver = Resolver(ALICE_BY_SUBJECT, [SETTINGS])
     assert resolver.recheck(acted_for) is acted_for
     resolver.provisioning = pushed(b_1=Account(True, PUSHED))
     assert resolver.recheck(acted_for) == replace(acted_for, delegates=(replace(helper, groups=PUSHED),))
