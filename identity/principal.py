@@ -52,6 +52,8 @@ class Delegate:
     token_subject: str
     groups: tuple[str, ...]
     provisioned_as: str | None = None
+    session: str | None = None
+    provider_session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Principal:
     - `session`: the id of the gateway's session (`sid` of its tokens), None for a provider's own token.
     - `provider_session`: the provider's session (`sid`), where its token says.
     - `delegates`: who acts for the principal, the one that holds the token first; each must be allowed too.
+    - `made_from`: the SHA-256 in hex, of both spellings where there are two, of every token that this one was made from
+      by exchanges: a revocation of any of them reaches it. Empty for a provider's token and for a login's.
     """
 
     subject: str
@@ -92,4 +96,5 @@ class Principal:
     confirmation: Confirmation | None = None
     limits: Limits = UNLIMITED
     delegates: tuple[Delegate, ...] = ()
+    made_from: tuple[str, ...] = ()
     token_twin_sha256: str | None = field(default=None, compare=False)

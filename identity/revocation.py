@@ -1,6 +1,7 @@
 """Which tokens are no longer good before they expire: kept in memory, asked when a token is verified.
 
-A revocation names a person, an account at a provider, a session or one token. Of persons and accounts it ends
+A revocation names a person, an account at a provider, a session or one token, and reaches whatever was made from it by
+exchanges, whether it stood for the subject or for who acts. Of persons and accounts it ends
 what was issued up to that second: who logs in afterwards is let in again. To keep somebody out, deactivate them in
 `identities.yaml` or at the provider.
 """
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from identity.principal import Principal
+from identity.principal import Delegate, Principal
 from identity.rejections import rejection
 
 RevocationKind = Literal["person", "account", "session", "provider_session", "token"]
@@ -67,25 +68,25 @@ class Revocations:
 
     def reaches(self, principal: Principal) -> bool:
         """Tell whether any revocation ends this principal's token."""
-        by_kind = self._by_kind
-        tokens, provider, provider_session = by_kind["token"], principal.provider, principal.provider_session
+        tokens = self._by_kind["token"]
         if principal.token_sha256 in tokens or principal.token_twin_sha256 in tokens:
             return True
-        if principal.session in by_kind["session"]:
+        if not tokens.keys().isdisjoint(principal.made_from):
+            return True
+        parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
+        return any(self._reaches_party(party, principal.issued_at) for party in parties)
+
+    def _reaches_party(self, party: Principal | Delegate, issued_at: int) -> bool:
+        by_kind, provider = self._by_kind, party.provider
+        if party.session in by_kind["session"]:
             return True
         # A token of no session must not be found under the name `None`.
-        if provider_session is not None and f"{provider}:{provider_session}" in by_kind["provider_session"]:
+        if party.provider_session is not None and f"{provider}:{party.provider_session}" in by_kind["provider_session"]:
             return True
-        parties = ((principal.subject, provider, principal.token_subject), *_delegates(principal))
         return any(
-            (entry := entries.get(key)) is not None and principal.issued_at <= entry.at
-            for subject, vouched_by, token_subject in parties
+            (entry := entries.get(key)) is not None and issued_at <= entry.at
             for entries, key in (
-                (by_kind["person"], subject),
-                (by_kind["account"], f"{vouched_by}:{token_subject}"),
+                (by_kind["person"], party.subject),
+                (by_kind["account"], f"{provider}:{party.token_subject}"),
             )
         )
-
-
-def _delegates(principal: Principal) -> tuple[tuple[str, str, str], ...]:
-    return tuple((each.subject, each.provider, each.token_subject) for each in principal.delegates)

@@ -9,7 +9,8 @@ thing only ever grows: the chain of those who act. So nothing is won by exchangi
   every single access. An actor speaks for itself: its token must not be a delegated one.
 - A token that is bound to a key can be exchanged only by who proves to hold the key, and the result is bound to it. A
   bound actor token likewise.
-- There is no refresh token. `sid` is the subject token's: the session's end ends what was made from it.
+- There is no refresh token. `sid` is the subject token's, and `act` has the actor's: the end of either session ends
+  what was made from it. So does a revocation of any of the tokens themselves, by the hashes in `made_from`.
 """
 
 import time
@@ -21,7 +22,7 @@ from identity.authenticator import Authenticator, InvalidCredentialError, Provid
 from identity.issuer.access_tokens import ACCESS_TOKEN_TYPE, AccessTokens, Record, TokenAnswer
 from identity.issuer.narrowing import check_known, narrowed_for, requested_limits
 from identity.issuer.oauth_error import OAuthError, unavailable
-from identity.issuer.own_claims import MAX_DELEGATES
+from identity.issuer.own_claims import MAX_DELEGATES, MAX_MADE_FROM
 from identity.issuer.parameters import Parameters
 from identity.principal import Confirmation, Delegate, Limits, Principal
 
@@ -103,10 +104,12 @@ class TokenExchange:
         subject = await self._principal("subject", request.subject_token, confirmation)
         check_known(request.limits, self._backends)
         limits = narrowed_for(subject.limits, request.limits)
+        made_from = _made_from(subject)
         reason = "for themselves"
         if request.actor_token is not None:
             actor = await self._principal("actor", request.actor_token, confirmation)
             limits = narrowed_for(limits, actor.limits)
+            made_from = _made_from(subject, actor)
             answer = _delegation(subject, actor, may_act)
             reason = f"{actor.subject} for {subject.subject}, by {answer.reason}"
             subject = _delegated(subject, actor)
@@ -116,7 +119,11 @@ class TokenExchange:
             # Only the leeway for wrong clocks has let it pass.
             raise OAuthError("invalid_request", "the token has expired: get a new one")
         principal = replace(
-            subject, limits=limits, expires_at=expires_at, confirmation=subject.confirmation or confirmation
+            subject,
+            limits=limits,
+            expires_at=expires_at,
+            confirmation=subject.confirmation or confirmation,
+            made_from=made_from,
         )
         minted = self._tokens.mint(principal, request.client_id)
         await record(minted.principal, reason)
@@ -152,7 +159,15 @@ def _delegation(subject: Principal, actor: Principal, may_act: MayAct) -> Delega
 
 
 def _delegated(subject: Principal, actor: Principal) -> Principal:
-    holder = Delegate(actor.subject, actor.provider, actor.token_subject, actor.groups, actor.provisioned_as)
+    holder = Delegate(
+        subject=actor.subject,
+        provider=actor.provider,
+        token_subject=actor.token_subject,
+        groups=actor.groups,
+        provisioned_as=actor.provisioned_as,
+        session=actor.session,
+        provider_session=actor.provider_session,
+    )
     return replace(
         subject,
         delegates=(holder, *subject.delegates),
@@ -161,6 +176,20 @@ def _delegated(subject: Principal, actor: Principal) -> Principal:
         issued_at=min(subject.issued_at, actor.issued_at),
         confirmation=subject.confirmation or actor.confirmation,
     )
+
+
+def _made_from(*shown: Principal) -> tuple[str, ...]:
+    every = (
+        digest
+        for each in shown
+        # Whoever holds a token can write it in its other spelling, and its revocation may name either.
+        for digest in (*each.made_from, each.token_sha256, each.token_twin_sha256)
+        if digest is not None
+    )
+    digests = tuple(dict.fromkeys(every))
+    if len(digests) > MAX_MADE_FROM:
+        raise OAuthError("invalid_request", "too many exchanges lead to this token: exchange an earlier one")
+    return digests
 
 
 def _type_of(parameters: Parameters, name: str) -> None:

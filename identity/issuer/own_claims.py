@@ -11,6 +11,7 @@
 | `auth_time`, `acr`, `amr` | how and when its person logged in |
 | `cnf` | the key it is bound to (RFC 7800) |
 | `act` | who acts for the subject, the holder first, whoever acted before inside it (RFC 8693, section 4.1) |
+| `made_from` | the SHA-256 of the tokens that it was made from, see `Principal.made_from` |
 | `origin_iat` | when the oldest token that this one was made from was issued, where that is not `iat` |
 
 An exchange makes nothing younger: what was issued before a revocation stays so (`Principal.issued_at` is `origin_iat`),
@@ -34,6 +35,8 @@ from identity.strict_json import JsonObject
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105  # a media type
 MAX_DELEGATES: Final = 4
+# Eight exchanges, each of a subject's and an actor's token, each of these in two spellings: 2.9 kB of a token.
+MAX_MADE_FROM: Final = 32
 
 _SIGNS = r"[A-Za-z0-9._@+=|:/~-]{1,400}"
 _SUBJECT = re.compile(rf"(?:user|workload):{_SIGNS}")
@@ -41,6 +44,7 @@ _GROUP = re.compile(rf"[a-z]+:{_SIGNS}")
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _TEXT = re.compile(r"[ -~]{1,2048}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCOPE = re.compile(r"[ -~]{1,16384}")
 
 
@@ -70,6 +74,7 @@ def claims_of(principal: Principal, *, issuer: str, client_id: str, token_id: st
         "provisioned_as": principal.provisioned_as,
         "idp_sid": principal.provider_session,
         "act": _act_of(principal.delegates),
+        "made_from": list(principal.made_from) or None,
         "origin_iat": principal.issued_at if principal.issued_at < issued_at else None,
     }
     claims |= {name: value for name, value in optional.items() if value is not None}
@@ -112,6 +117,7 @@ def principal_of(claims: JsonObject, token_sha256: str) -> Principal:
             backends=audience_limits(_required(claims, "aud"), _text(claims, "iss", _TEXT)), actions=_actions(claims)
         ),
         delegates=_delegates_of(claims),
+        made_from=_made_from(claims),
     )
 
 
@@ -151,8 +157,12 @@ def _act_of(delegates: tuple[Delegate, ...]) -> JsonObject | None:
             "idp_sub": delegate.token_subject,
             "groups": list(delegate.groups),
         }
-        if delegate.provisioned_as is not None:
-            outer["provisioned_as"] = delegate.provisioned_as
+        optional = {
+            "provisioned_as": delegate.provisioned_as,
+            "sid": delegate.session,
+            "idp_sid": delegate.provider_session,
+        }
+        outer |= {name: value for name, value in optional.items() if value is not None}
         act = outer if act is None else outer | {"act": act}
     return act
 
@@ -171,9 +181,18 @@ def _delegates_of(claims: JsonObject) -> tuple[Delegate, ...]:
                 token_subject=_text(holder, "idp_sub", _TEXT),
                 groups=_texts(holder, "groups", _GROUP),
                 provisioned_as=_free_text(holder, "provisioned_as"),
+                session=_optional(holder, "sid", _ID),
+                provider_session=_free_text(holder, "idp_sid"),
             )
         )
     return tuple(delegates)
+
+
+def _made_from(claims: JsonObject) -> tuple[str, ...]:
+    made_from = _texts(claims, "made_from", _SHA256) if "made_from" in claims else ()
+    if len(made_from) > MAX_MADE_FROM:
+        raise rejection("malformed_claim", claim="made_from")
+    return made_from
 
 
 def _required(claims: JsonObject, claim: str) -> object:

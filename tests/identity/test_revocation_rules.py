@@ -17,7 +17,7 @@ from tests.identity.issuer import NOW, Issuer, World, b64, code_of, in_world
 
 BEFORE, SAME_SECOND, AFTER = NOW - 1, NOW, NOW + 1
 AGENT = Delegate("workload:ci:agent", "ci", "repo:x", ())
-HELPER = Delegate("user:bob", "partner", "b-1", ())
+HELPER = Delegate("user:bob", "partner", "b-1", (), session="s-2", provider_session="p-2")
 ALICE = Principal(
     subject="user:alice",
     provider="corp",
@@ -35,6 +35,7 @@ ALICE = Principal(
     session="s-1",
     provider_session="p-1",
     delegates=(AGENT, HELPER),
+    made_from=("cc", "dd"),
 )
 
 UP_TO_THEN = (True, True, False)
@@ -56,6 +57,11 @@ NEVER = (False, False, False)
         ("account", "ci:repo:x", UP_TO_THEN),
         ("person", "user:bob", UP_TO_THEN),
         ("account", "partner:b-1", UP_TO_THEN),
+        ("session", "s-2", WHENEVER),
+        ("provider_session", "partner:p-2", WHENEVER),
+        # What the token was made from.
+        ("token", "cc", WHENEVER),
+        ("token", "dd", WHENEVER),
         # Somebody or something else, however alike.
         ("person", "user:al", NEVER),
         ("person", "user:Alice", NEVER),
@@ -71,6 +77,9 @@ NEVER = (False, False, False)
         ("provider_session", "p-1", NEVER),
         ("provider_session", "partner:p-1", NEVER),
         ("provider_session", "corp:s-1", NEVER),
+        ("provider_session", "corp:p-2", NEVER),
+        ("provider_session", "ci:None", NEVER),
+        ("session", "None", NEVER),
         ("token", "AA", NEVER),
         ("token", "s-1", NEVER),
     ],
@@ -100,7 +109,9 @@ def test_what_a_token_does_not_have_is_under_no_name(kind: RevocationKind, key: 
     """A provider may call a session `None`; that ends no token that has none."""
     revocations = Revocations()
     revocations.apply([Revocation(kind, key, NOW)])
-    plain = replace(ALICE, session=None, provider_session=None, token_twin_sha256=None, delegates=())
+    plain = replace(
+        ALICE, session=None, provider_session=None, token_twin_sha256=None, delegates=(AGENT,), made_from=()
+    )
     assert not revocations.reaches(plain)
 
 

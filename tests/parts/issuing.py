@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from adapters.state.database import StateDatabase, create_state
 from adapters.state.state import SqlState
 from audit.store import AuditUnavailableError
+from identity.directory_file import load_directory
 from identity.issuer.access_tokens import AccessTokens
 from identity.issuer.authorization import Authorization
 from identity.issuer.clients import COMMAND_LINE
@@ -35,6 +36,7 @@ LIFETIMES = Lifetimes(access_token_s=600, session_idle_s=3600, session_max_s=86_
 SIGNING_KEY_S = 7 * 86_400
 BACKENDS = ("aws-prod", "logs-prod", "-")
 VERIFIER = "v" * 43
+WORKLOADS = "workloads:\n  agent: {provider: k8s, claims: {sub: agent}}\n"
 REDIRECT_URI = "http://127.0.0.1:51234/callback"
 
 
@@ -87,7 +89,10 @@ class Provider:
 
 
 class Issuing:
-    """One gateway; `database` is shared with another one where it is given."""
+    """One gateway; `database` is shared with another one where it is given.
+
+    `corp` and `ci` are providers of people; `k8s` is one of workloads, whose `sub` `agent` is `workload:k8s:agent`.
+    """
 
     def __init__(
         self,
@@ -99,7 +104,19 @@ class Issuing:
     ) -> None:
         self.corp = Issuer("corp")
         self.ci = Issuer("ci")
-        self.world = World(self.corp, self.ci)
+        self.k8s = Issuer("k8s", algorithm="ES256")
+        (directory / "workloads.yaml").write_text(WORKLOADS)
+        self.world = World(
+            self.corp,
+            self.ci,
+            self.k8s,
+            settings=[
+                self.corp.settings(),
+                self.ci.settings(),
+                self.k8s.settings(tokens="workloads", groups_claim=None),
+            ],
+            directory=load_directory(directory / "workloads.yaml"),
+        )
         self.clock, self.monotonic = self.world.clock, self.world.monotonic
         if database is None:
             url = f"sqlite:///{directory / 'identity.db'}"

@@ -1,6 +1,7 @@
 """An exchange never gives more than it was shown: not in reach, not in time, not in youth."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from identity.compact_jws import parse_compact_jws
 from identity.issuer.access_tokens import ACCESS_TOKEN_TYPE
 from identity.issuer.exchange import ID_TOKEN_TYPE, JWT_TYPE, NO_CLIENT, ExchangeRequest, MayAct, TokenExchange
 from identity.issuer.oauth_error import OAuthError
-from identity.issuer.own_claims import MAX_DELEGATES
+from identity.issuer.own_claims import MAX_DELEGATES, MAX_MADE_FROM
 from identity.principal import UNLIMITED, Confirmation, Limits, Principal
 from identity.revocation import Revocation
 from tests.identity.issuer import NOW, Issuer
+from tests.identity.test_revocation_rules import other_spelling
 from tests.parts.issuing import BACKENDS, LIFETIMES, PUBLIC_URL, Issuing, alice, allowed, forbidden, form
 
 KEY = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
@@ -272,6 +274,97 @@ def test_a_revoked_agent_can_t_go_on_with_what_it_was_given(tmp_path: Path) -> N
         world.federation.revoke([Revocation("person", "user:ci:agent", NOW)])
         with pytest.raises(InvalidCredentialError, match="token_revoked"):
             await principal_of(world, token)
+
+    in_issuing(tmp_path, story)
+
+
+@pytest.mark.parametrize("revoked", ["the person's", "the agent's", "the narrowed", "the delegated"])
+def test_a_revoked_token_takes_along_all_that_was_made_from_it(tmp_path: Path, revoked: str) -> None:
+    """However many exchanges lie between: a thief must not keep what they made before the theft was noticed."""
+
+    async def story(world: Issuing) -> None:
+        person, agent = world.corp.token(), world.k8s.token(sub="agent")
+        narrowed = await exchanged(world, person, audience="logs-prod")
+        delegated = await exchanged(world, narrowed, actor=agent)
+        last = await exchanged(world, delegated, scope="action:read")
+        other_agent = world.k8s.token(sub="agent", jti="another")
+        other = await exchanged(world, world.corp.token(jti="another"), actor=other_agent)
+        shown = {
+            "the person's": person,
+            "the agent's": agent,
+            "the narrowed": narrowed.encode(),
+            "the delegated": delegated.encode(),
+        }
+        digest = hashlib.sha256(shown[revoked]).hexdigest()
+        world.federation.revoke([Revocation("token", digest, NOW)])
+        with pytest.raises(InvalidCredentialError, match="token_revoked"):
+            await principal_of(world, last)
+        await principal_of(world, other)
+
+    in_issuing(tmp_path, story)
+
+
+def test_a_token_that_is_revoked_in_one_spelling_was_not_exchanged_in_the_other(tmp_path: Path) -> None:
+    """An audit record names the spelling that its owner used; a thief exchanges it in the other one (ECDSA)."""
+
+    async def story(world: Issuing) -> None:
+        owners = world.k8s.token(sub="agent")
+        digest = hashlib.sha256(owners).hexdigest()
+        stolen = await exchanged(world, other_spelling("ES256", owners))
+        delegated = await exchanged(world, world.corp.token(), actor=other_spelling("ES256", stolen.encode()))
+        world.federation.revoke([Revocation("token", digest, NOW)])
+        for token in (stolen, delegated):
+            with pytest.raises(InvalidCredentialError, match="token_revoked"):
+                await principal_of(world, token)
+
+    in_issuing(tmp_path, story)
+
+
+def test_what_was_made_from_a_token_can_be_given_up_without_it(tmp_path: Path) -> None:
+    async def story(world: Issuing) -> None:
+        person = world.corp.token()
+        narrowed = await exchanged(world, person)
+        world.federation.revoke([Revocation("token", hashlib.sha256(narrowed.encode()).hexdigest(), NOW)])
+        await world.federation.authenticate(person)
+
+    in_issuing(tmp_path, story)
+
+
+def test_an_actors_session_is_that_of_what_it_acts_with(tmp_path: Path) -> None:
+    """The gateway's own, and the provider's: a logout there ends what the actor's token was made into."""
+
+    async def story(world: Issuing) -> None:
+        access, _ = await world.tokens_of_a_login()
+        bobs = world.corp.token(sub="bob")
+        delegated = await exchanged(world, bobs, actor=access)
+        (delegate,) = (await principal_of(world, delegated)).delegates
+        assert delegate.provider_session == "s-1"
+        await world.sessions.end(delegate.session or "", "logged_out")
+        with pytest.raises(InvalidCredentialError, match="token_revoked"):
+            await principal_of(world, delegated)
+
+        by_provider = await exchanged(world, bobs, actor=world.ci.token(sub="agent", sid="p-1"))
+        world.federation.revoke([Revocation("provider_session", "ci:p-1", NOW)])
+        with pytest.raises(InvalidCredentialError, match="token_revoked"):
+            await principal_of(world, by_provider)
+
+    in_issuing(tmp_path, story)
+
+
+def test_exchanges_of_exchanges_come_to_an_end(tmp_path: Path) -> None:
+    """What a token was made from stands in it, so its number is bounded; a full chain of delegates fits, narrowed."""
+
+    async def story(world: Issuing) -> None:
+        token: str = await exchanged(world, world.corp.token())
+        for number in range(MAX_DELEGATES):
+            agents = await exchanged(world, world.ci.token(sub=f"agent{number}"))
+            token = await exchanged(world, token, actor=agents)
+        token = await exchanged(world, token, audience="logs-prod")
+        with pytest.raises(OAuthError, match="too many exchanges") as raised:
+            for _ in range(MAX_MADE_FROM):
+                token = await exchanged(world, token)
+        assert raised.value.error == "invalid_request"
+        await principal_of(world, token)
 
     in_issuing(tmp_path, story)
 

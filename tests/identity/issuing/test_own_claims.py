@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.authenticator import InvalidCredentialError
-from identity.issuer.own_claims import MAX_DELEGATES, audience_limits, claims_of, principal_of
+from identity.issuer.own_claims import MAX_DELEGATES, MAX_MADE_FROM, audience_limits, claims_of, principal_of
 from identity.principal import Confirmation, Delegate, Limits, Principal
 from tests.identity.issuer import NOW
 from tests.parts.issuing import PUBLIC_URL, alice
@@ -23,7 +23,17 @@ texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, 
 free_texts = st.text(min_size=1, max_size=20).filter(lambda text: text.encode(errors="ignore").decode() == text)
 times = st.integers(0, NOW)
 groups = st.lists(names.map("group:corp:{}".format), unique=True, max_size=4).map(tuple)
-delegates = st.builds(Delegate, names.map("workload:ci:{}".format), st.just("ci"), texts, groups)
+delegates = st.builds(
+    Delegate,
+    names.map("workload:ci:{}".format),
+    st.just("ci"),
+    texts,
+    groups,
+    provisioned_as=st.none() | free_texts,
+    session=st.none() | st.just("a" * 32),
+    provider_session=st.none() | free_texts,
+)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 limits = st.builds(
     Limits,
     st.none() | st.lists(st.sampled_from(["aws-prod", "logs-prod", "-"]), min_size=1, unique=True).map(tuple),
@@ -50,6 +60,7 @@ principals = st.builds(
     confirmation=st.none() | st.just(KEY) | st.just(Confirmation("x5t#S256", KEY.thumbprint)),
     limits=limits,
     delegates=st.lists(delegates, max_size=MAX_DELEGATES).map(tuple),
+    made_from=st.lists(digests, max_size=4).map(tuple),
 ).map(lambda each: replace(each, kind="workload" if each.subject.startswith("workload:") else "user"))
 
 
@@ -155,6 +166,14 @@ def test_a_token_without_a_claim_that_it_must_have_is_refused(claim: str) -> Non
         ("act", []),
         ("act", {}),
         ("act", {"sub": "agent", "idp": "ci", "idp_sub": "x", "groups": []}),
+        ("act", {"sub": "user:bob", "idp": "ci", "idp_sub": "x", "groups": [], "sid": None}),
+        ("act", {"sub": "user:bob", "idp": "ci", "idp_sub": "x", "groups": [], "idp_sid": 7}),
+        ("made_from", None),
+        ("made_from", "d" * 64),
+        ("made_from", ["d" * 63]),
+        ("made_from", ["D" * 64]),
+        ("made_from", [7]),
+        ("made_from", ["d" * 64] * (MAX_MADE_FROM + 1)),
     ],
 )
 def test_a_claim_of_another_form_is_refused_and_never_read_as_absent(claim: str, value: object) -> None:
