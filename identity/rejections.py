@@ -51,7 +51,7 @@ REJECTIONS: dict[str, str] = {
     "claim differs with `portcullis identity who -`",
     "account_deprovisioned": "the account was deactivated or deleted at {provider}: ask its administrators",
     "not_provisioned": "the account is not among those that {provider} provisions here: ask its administrators",
-    "identity_changed": "the account has become somebody else's in identities.yaml since the token was issued: log in "
+    "identity_changed": "identities.yaml says another subject for this account than when the token was issued: log in "
     "again",
     "wrong_nonce": "the ID token belongs to another login: log in again",
     "wrong_access_token_hash": "the ID token does not fit the access token beside it: log in again",

@@ -101,7 +101,9 @@ def oauth_services(
         keys=keys,
         sessions=sessions,
         authorization=Authorization(store, sessions, issuer=public_url),
-        devices=DeviceFlow(store, issuer=public_url),
+        devices=DeviceFlow(
+            store, issuer=public_url, providers=[each.name for each in settings.providers if each.has_login]
+        ),
         exchange=TokenExchange(
             federation,
             tokens,

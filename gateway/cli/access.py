@@ -42,6 +42,10 @@ def whoami(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: Format
     print_text(f"username   {answer['username']}")
     print_text(f"provider   {answer['provider']} ({answer['issuer']})")
     print_text(f"groups     {', '.join(answer['groups']) or 'none'}")
+    # What is not there does not bound the token; an older gateway says none of it.
+    for label, field in (("acting", "delegates"), ("only for", "backends"), ("only to", "actions")):
+        if answer.get(field):
+            print_text(f"{label:<10} {', '.join(answer[field])}")
     print_text(f"until      {moment(answer['expires_at'])}")
 
 
@@ -83,7 +87,8 @@ def _print_decision(action: str, resource: str, answer: dict[str, Any]) -> None:
         print_text(f"would need {' or '.join(answer['roles_that_would_allow'])}")
     stronger = _stronger_login(answer)
     if stronger:
-        print_text(f"would need a stronger login: `portcullis login{stronger}`")
+        also = "or would" if answer["roles_that_would_allow"] else "would"
+        print_text(f"{also} need a stronger login: `portcullis login{stronger}`")
     policy = answer["policy"]
     print_text(f"policy     {policy['commit'] or 'no commit'} {policy['digest']}")
 

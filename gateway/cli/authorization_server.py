@@ -28,6 +28,8 @@ def discover(gateway: str) -> AuthorizationServer:
     """
     document = ask(gateway, _METADATA)
     issuer = document.get("issuer")
+    if issuer is None:
+        raise CommandError(f"{gateway} does not answer as a Portcullis gateway does: check the URL")
     if not isinstance(issuer, str) or _origin(issuer) != gateway:
         raise CommandError(
             f"the gateway at {gateway} calls itself {issuer!r}: where that is the one you mean, give it with --gateway"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gateway.cli.assurance import Assurance, unverified_claims
 from gateway.cli.client_settings import ClientSettings
-from gateway.cli.gateway_client import StrongerLoginError, UnreachableError, ask, gateway_url
+from gateway.cli.gateway_client import RefusedTokenError, StrongerLoginError, UnreachableError, ask, gateway_url
 from gateway.cli.http_client import http_client
 from gateway.cli.oauth import RefusedError, renewed
 from gateway.cli.output import CommandError, print_error
@@ -50,7 +50,7 @@ class Caller:
         Raises CommandError where there is none that is still good.
         """
         if self._settings.token is not None:
-            return self._settings.token.get_secret_value()
+            return self._settings.token.get_secret_value().strip()
         login = self._login(gateway)
         if _lives(login, _MARGIN_S):
             return login.token
@@ -73,6 +73,11 @@ class Caller:
         token = self.token(gateway)
         try:
             return ask(gateway, path, token=token, params=params, body=body)
+        except RefusedTokenError as error:
+            if not self.has_token_of_its_own:
+                raise
+            remedy = "it is that of PORTCULLIS_TOKEN: put another there, or unset it and run `portcullis login`"
+            raise CommandError(f"{error.why}; {remedy}") from error
         except StrongerLoginError as error:
             token = self._stronger(gateway, error)
         return ask(gateway, path, token=token, params=params, body=body)

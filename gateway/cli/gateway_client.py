@@ -14,11 +14,21 @@ from gateway.loopback import is_confidential
 
 _MAX_ANSWER_BYTES = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 6750, section 2.1.
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class UnreachableError(CommandError):
     """The gateway can't be reached, or can't answer now: what is kept stays good, and trying again may help."""
+
+
+class RefusedTokenError(CommandError):
+    """The gateway does not accept the token; `why` is that alone, without what to do."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: run `portcullis login`")
+        self.why = why
 
 
 class StrongerLoginError(DeniedError):
@@ -63,10 +73,13 @@ def ask(
 ) -> dict[str, Any]:
     """GET `path`, or POST the JSON object `body` to it, and return the JSON object in the answer.
 
-    Raises UnreachableError, StrongerLoginError, DeniedError, or CommandError for every other answer.
+    Raises UnreachableError, RefusedTokenError, StrongerLoginError, DeniedError, or CommandError for every other answer.
     """
     headers = {"Accept": "application/json"}
     if token is not None:
+        # The HTTP library would refuse the header too, and its error shows it.
+        if _BEARER_TOKEN.fullmatch(token) is None:
+            raise RefusedTokenError("the token holds characters that no token has")
         headers["Authorization"] = f"Bearer {token}"
     method = "GET" if body is None else "POST"
     try:
@@ -87,7 +100,7 @@ def _refusal(gateway: str, response: httpx.Response, document: dict[str, Any] | 
         challenge = response.headers.get("WWW-Authenticate", "")
         if 'error="insufficient_user_authentication"' in challenge:
             return StrongerLoginError(f"the gateway asks for a stronger login{detail}", demanded(challenge))
-        return CommandError(f"the gateway does not accept the token{detail}: run `portcullis login`")
+        return RefusedTokenError(f"the gateway does not accept the token{detail}")
     if document is None or "code" not in document:
         return CommandError(
             f"{gateway} answered {response.status_code} and not like a Portcullis gateway: check the URL"

@@ -100,8 +100,12 @@ def _token(argument: str) -> bytes:
                 return file.read(limit).strip()
     except OSError as error:
         raise CommandError(f"{argument[1:] or 'the file'} can't be read: {error.strerror}") from error
-    if len(argument) < 24 and PERSON_ID.fullmatch(argument) is not None:
-        print_error("portcullis: this is no person in identities.yaml; a token is given as @FILE or -")
+    # No token is that short or has one of these (RFC 6750, section 2.1): an address, a group, a role.
+    if any(sign in argument for sign in "@:") or (len(argument) < 24 and PERSON_ID.fullmatch(argument) is not None):
+        print_error(
+            "portcullis: this is no person in identities.yaml: a person is named by their id or as user:<id>, and a "
+            "token is given as @FILE or -"
+        )
         raise typer.Exit(1)
     print_error(_ON_THE_COMMAND_LINE)
     return argument.encode(errors="surrogateescape")

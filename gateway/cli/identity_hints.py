@@ -2,8 +2,10 @@
 which workload it nearly is.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
+from gateway.cli.caller import moment
 from gateway.cli.identity_subject import identities_place, person_place
 from gateway.policy.bundle import PolicyBundle
 from identity.accounts import NAME_RULE, is_safe_name, linkable_email, verified_email
@@ -13,12 +15,16 @@ from identity.provider_settings import ProviderSettings
 from identity.strict_json import JsonObject
 
 _MAX_TOLD = 10
+_LONGEST_TOLD = 200
+# 9999-12-31, the last day that can be written as people read it.
+_LATEST_TOLD_S = 253_402_300_800
 
 
 def hints(
     claims: JsonObject, settings: ProviderSettings, bundle: PolicyBundle, code: str | None
 ) -> Iterator[tuple[str, str]]:
     """Yield what to tell, as (name, text). `claims` have a good signature; `code` is that of the refusal, if any."""
+    yield from _what_it_says(claims, code)
     if settings.tokens == "workloads":
         if code == "unknown_workload":
             yield from _near_workloads(claims, settings, bundle)
@@ -27,6 +33,35 @@ def hints(
     yield from _dropped_groups(claims, settings)
     if code in ("person_deactivated", "ambiguous_person"):
         yield from _owners(claims, settings, bundle)
+
+
+def unknown_issuer(issuer: object, providers: Sequence[ProviderSettings]) -> Iterator[tuple[str, str]]:
+    """Yield which issuer a token that nobody here vouches for names, and the configured one that it nearly is."""
+    if not isinstance(issuer, str):
+        yield "issuer", "the token names none (`iss`)"
+        return
+    yield "issuer", f"the token says {_told(issuer)}"
+    for provider in providers:
+        if provider.issuer.rstrip("/").lower() == issuer.rstrip("/").lower():
+            yield "issuer", f"{provider.name} is configured as {provider.issuer}: it must equal character for character"
+
+
+def _what_it_says(claims: JsonObject, code: str | None) -> Iterator[tuple[str, str]]:
+    if code == "wrong_audience":
+        named = claims.get("aud")
+        listed = named if isinstance(named, list) else [named]
+        yield "audience", f"the token is for {', '.join(_told(each) for each in listed[:_MAX_TOLD])}"
+    elif code in ("token_expired", "token_not_yet_valid"):
+        names = ("exp",) if code == "token_expired" else ("nbf", "iat")
+        for name in names:
+            value = claims.get(name)
+            if isinstance(value, int | float) and 0 <= value < _LATEST_TOLD_S:
+                off = int(value - time.time())
+                yield name, f"{moment(int(value))}, {abs(off)} s {'from now' if off > 0 else 'ago'}"
+
+
+def _told(value: object) -> str:
+    return repr(value if isinstance(value, str | int | None) else type(value).__name__)[:_LONGEST_TOLD]
 
 
 def _address(claims: JsonObject, settings: ProviderSettings) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.cli.identity_hints import hints
+from gateway.cli.identity_hints import hints, unknown_issuer
 from gateway.cli.identity_state import teach
 from gateway.cli.identity_subject import Report, identities_place, person_place, role_documents, role_lines
 from gateway.cli.output import CommandError, printable
@@ -96,6 +96,8 @@ def _notes(
         return
     if explanation.code == "unknown_issuer" and claims.get("iss") == settings.public_url:
         yield "issuer", "it says that it is the gateway's own, whose keys are in identity.state"
+    elif explanation.code == "unknown_issuer":
+        yield from unknown_issuer(claims.get("iss"), settings.identity.providers)
     provider = _provider_of(claims, settings)
     if provider is not None and any(step.name == "signature" and step.ok for step in explanation.steps):
         yield from hints(claims, provider, bundle, explanation.code)

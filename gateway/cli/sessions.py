@@ -1,11 +1,19 @@
 """`portcullis sessions` and `revoke`: where somebody is logged in, and ending it at once."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 import typer
 
 from gateway.cli.login import GATEWAY_OPTION
 from gateway.cli.output import CommandError, Format, FormatOption, counted, print_json, print_text
+
+_SUBJECT: Final = re.compile(r"(user|workload):.+")
+_FORMS: Final = {
+    "person": (_SUBJECT, "a policy subject, such as user:alice"),
+    "session": (re.compile(r"[A-Za-z0-9_-]{16,64}"), "an id that `portcullis sessions` lists"),
+    "token": (re.compile(r"[0-9a-f]{64}"), "the token's SHA-256 in lower-case hex, never the token itself"),
+}
 
 
 def sessions(
@@ -19,6 +27,8 @@ def sessions(
     """List the living sessions of a person: browsers, command lines and devices that are logged in."""
     from gateway.cli.caller import Caller
 
+    if person is not None:
+        _check("person", person)
     caller = Caller()
     url = caller.gateway(gateway)
     params = {} if person is None else {"subject": person}
@@ -63,16 +73,24 @@ def revoke(
     wanted = {kind: value for kind, value in options.items() if value is not None}
     if len(wanted) != 1:
         raise CommandError("say what to revoke: one of --person, --session and --token")
+    [(kind, value)] = wanted.items()
+    _check(kind, value)
     caller = Caller()
     url = caller.gateway(gateway)
     answer = caller.ask(url, "/-/api/v1/revocations", body=wanted)
     if output is Format.json:
         print_json(answer)
         return
-    [(kind, value)] = wanted.items()
     ended = answer.get("sessions_ended")
     also = f"; {counted(ended, 'session')} ended" if isinstance(ended, int) else ""
     print_text(f"Revoked: {kind} {value}{also}.")
+
+
+def _check(kind: str, value: str) -> None:
+    """Raise CommandError, without the value, where it has not the form of what is meant: it might be a token."""
+    form, meaning = _FORMS[kind]
+    if form.fullmatch(value) is None:
+        raise CommandError(f"--{kind} takes {meaning}")
 
 
 def _line(session: dict[str, Any]) -> str:

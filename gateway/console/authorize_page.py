@@ -17,7 +17,7 @@ from gateway.console.page import PageError, PageRoute, page, redirect
 from gateway.console.recorded_sessions import begin_recorded, record_refusal
 from gateway.console.same_origin import csrf_token, own_form
 from gateway.console.services import ConsoleServices
-from identity.issuer.authorization import AuthorizationRequest, BadAuthorizationRequestError
+from identity.issuer.authorization import AuthorizationRequest, BadAuthorizationRequestError, unknown_provider
 from identity.issuer.oauth_error import OAuthError
 from identity.issuer.sessions import LoginOverError
 from identity.principal import Limits
@@ -128,8 +128,7 @@ def _to_login(
         return redirect(services.authorization.deny(asked, error))
     provider = asked.wish.provider
     if provider is not None and provider not in services.relying_party.providers:
-        error = OAuthError("invalid_request", "nobody can log in through that provider")
-        return redirect(services.authorization.deny(asked, error))
+        return redirect(services.authorization.deny(asked, unknown_provider(services.relying_party.providers)))
     chooses = "select_account" in asked.prompt
     if provider is None and session is not None and not chooses:
         provider = session.grant.provider

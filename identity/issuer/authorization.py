@@ -13,7 +13,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -199,6 +199,13 @@ def login_wish(parameters: Parameters) -> LoginWish:
         raise OAuthError("invalid_request", "max_age is not a number of seconds")
     acr_values = parameters.get("acr_values", longest=256)
     return LoginWish(provider=provider, acr_values=acr_values, max_age=int(age) if age is not None else None)
+
+
+def unknown_provider(providers: Collection[str]) -> OAuthError:
+    """Return the refusal of a login through a provider that is none of these, which it names."""
+    return OAuthError(
+        "invalid_request", f"nobody can log in through that provider, only through {', '.join(providers) or 'none'}"
+    )
 
 
 def _prompt(value: str | None) -> frozenset[str]:

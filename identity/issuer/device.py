@@ -11,13 +11,13 @@ minutes and process; more are answered temporarily_unavailable. Behind a front a
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from identity.issuer.allowance import Allowance
-from identity.issuer.authorization import LoginWish, login_wish
+from identity.issuer.authorization import LoginWish, login_wish, unknown_provider
 from identity.issuer.clients import Client
 from identity.issuer.narrowing import limits_document, requested_limits, stored_limits
 from identity.issuer.oauth_error import OAuthError, unavailable
@@ -80,18 +80,24 @@ class WaitingDevice:
 
 
 class DeviceFlow:
-    """Begins device logins, takes a person's word, and answers polls; belongs to one event loop."""
+    """Begins device logins, takes a person's word, and answers polls; belongs to one event loop.
+
+    `providers` are those that people can log in at, where that is known: a login through another is not begun, as
+    nobody could end it.
+    """
 
     def __init__(
         self,
         devices: DeviceStore,
         *,
         issuer: str,
+        providers: Collection[str] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._devices = devices
         self._issuer = issuer
+        self._providers = providers
         self._clock = clock
         self._wrong = Allowance(limit=WRONG_ENTRIES, total=WRONG_ENTRIES_BY_ALL, window_s=LIFE_S, monotonic=monotonic)
         self._begun = Allowance(limit=BEGUN_BY_ONE, total=BEGUN_BY_ALL, window_s=LIFE_S, monotonic=monotonic)
@@ -99,6 +105,8 @@ class DeviceFlow:
     async def begin(self, parameters: Parameters, client: Client, source: str) -> DeviceAnswer:
         """Store a device's request and return its codes; raises OAuthError."""
         limits, wish = requested_limits(parameters, self._issuer), login_wish(parameters)
+        if self._providers is not None and wish.provider is not None and wish.provider not in self._providers:
+            raise unknown_provider(self._providers)
         if self._begun.is_spent(source):
             raise unavailable("too many device logins were begun: try again in ten minutes")
         self._begun.spend(source)

@@ -57,7 +57,7 @@ def test_a_real_gateway_refuses_a_bad_token(front: Front, run: Run, monkeypatch:
     done = run("whoami", "--gateway", front.gateway.url)
     assert done.code == 2
     assert "does not accept the token" in done.err
-    assert "run `portcullis login`" in done.err
+    assert "it is that of PORTCULLIS_TOKEN: put another there, or unset it and run `portcullis login`" in done.err
     assert "not-a-token" not in done.err
 
 
@@ -67,6 +67,55 @@ def test_the_token_is_the_environments_else_the_logins(home: Path, run: Run, mon
     assert run("token", "--format", "json").json == {"token": "a-token"}
     monkeypatch.setenv("PORTCULLIS_TOKEN", "another")
     assert run("token").out == "another\n"
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "\r\n", "\u00e9", "\x07"])
+def test_a_token_that_can_not_be_sent_is_not_shown(
+    run: Run, signed_in: FakeGateway, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    """SECURITY-CASES 24: the HTTP library's own error would show the header. White space around a token is no fault."""
+    monkeypatch.setenv("PORTCULLIS_TOKEN", f"s3cret-half{between}other-half")
+    done = run("whoami")
+    assert (done.code, "the token holds characters that no token has; it is that of PORTCULLIS_TOKEN" in done.err) == (
+        2,
+        True,
+    )
+    assert "half" not in done.out + done.err
+    assert signed_in.asked == []
+    monkeypatch.setenv("PORTCULLIS_TOKEN", " the-token\r\n")
+    assert run("whoami").code == 0
+    assert signed_in.asked[-1][2] == "Bearer the-token"
+
+
+def test_who_acts_and_what_a_token_is_good_for_is_told(run: Run, signed_in: FakeGateway) -> None:
+    """An older gateway says none of it, and an unlimited token has none: then nothing is printed."""
+    assert run("whoami").out.splitlines()[-1].startswith("until ")
+    narrow = {"delegates": ["workload:ci:agent"], "backends": ["logs-prod", "aws-prod"], "actions": ["s3:Get*"]}
+    signed_in.answers["/-/api/v1/whoami"] = 200, ALICE | narrow
+    lines = run("whoami").out.splitlines()
+    assert lines[4:7] == ["acting     workload:ci:agent", "only for   logs-prod, aws-prod", "only to    s3:Get*"]
+    signed_in.answers["/-/api/v1/whoami"] = 200, ALICE | {"delegates": [], "backends": None, "actions": None}
+    assert len(run("whoami").out.splitlines()) == 5
+
+
+def test_a_role_or_another_login_would_do(run: Run, signed_in: FakeGateway) -> None:
+    signed_in.answers["/-/api/v1/can-i"] = (
+        200,
+        {
+            "allowed": False,
+            "reason": "no_matching_rule",
+            "rule": None,
+            "role_path": [],
+            "roles_that_would_allow": ["role:deployer"],
+            "step_up": {"acr_values": ["mfa"], "max_age": None},
+            "policy": {"commit": None, "digest": "d"},
+        },
+    )
+    lines = run("can-i", "deploy", "x/y").out.splitlines()
+    assert lines[1:3] == [
+        "would need role:deployer",
+        "or would need a stronger login: `portcullis login --acr mfa`",
+    ]
 
 
 def test_the_gateway_is_the_options_else_the_environments_else_the_last(

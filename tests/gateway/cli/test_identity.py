@@ -129,10 +129,14 @@ def test_a_role_that_only_a_group_gives_is_told_with_the_group(run: Run, world: 
     ("claims", "code", "told"),
     [
         ({"aud": "elsewhere"}, "wrong_audience", "get one for the audience portcullis"),
+        ({"aud": ["elsewhere", "there"]}, "wrong_audience", "audience     the token is for 'elsewhere', 'there'"),
         ({"exp": 1_000_000_000}, "token_expired", "get a new one"),
+        ({"exp": 1_000_000_000}, "token_expired", "exp          2001-09-09T01:46:40Z, "),
+        ({"nbf": 9_000_000_000}, "token_not_yet_valid", "nbf          2255-03-14T16:00:00Z, "),
         ({"sub": "sub-bob", "email": None}, "person_deactivated", "identities.yaml:9, by subject, deactivated"),
         ({"email": "carol@example.com"}, "ambiguous_person", "identities.yaml:13, by e-mail"),
         ({"iss": "https://evil.example.com"}, "unknown_issuer", "no configured provider issued this token"),
+        ({"iss": "https://evil.example.com"}, "unknown_issuer", "the token says 'https://evil.example.com'"),
     ],
 )
 def test_the_first_failure_stops_it_with_code_and_remedy(
@@ -144,6 +148,11 @@ def test_the_first_failure_stops_it_with_code_and_remedy(
     assert [line for line in done.out.splitlines() if line.startswith("FAIL")] != []
     assert told in done.out
     assert "subject      " not in done.out
+
+
+def test_an_issuer_that_differs_by_a_slash_is_pointed_at(run: Run, world: World) -> None:
+    done = _who(run, world, world.corp.token("alice", iss=f"{world.corp.url}/"))
+    assert f"issuer       corp is configured as {world.corp.url}: it must equal character for character" in done.out
 
 
 def test_another_issuers_key_is_refused(run: Run, world: World) -> None:
@@ -272,6 +281,9 @@ def test_an_account_that_nobody_is_linked_to_is_shown(run: Run, world: World) ->
         ("bob", "deactivated  yes"),
         ("user:nobody", "no such person"),
         ("nobody", "this is no person"),
+        ("alice@example.com", "a person is named by their id or as user:<id>"),
+        ("somebody.with.a.long.name@corp.example.com", "this is no person"),
+        ("group:corp:dev", "this is no person"),
         ("workload:ci:nothing", "no such workload"),
         ("user:gone:dave", "by nobody"),
         ("user:ci:dave", "by nobody"),

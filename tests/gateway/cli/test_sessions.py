@@ -69,6 +69,30 @@ def test_nothing_and_two_things_are_not_revoked(gateway: FakeGateway, run: Run, 
     assert gateway.asked == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        ("person", "bob", "--person takes a policy subject, such as user:alice"),
+        ("session", "1", "--session takes an id that `portcullis sessions` lists"),
+        ("token", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln", "--token takes the token's SHA-256 in lower-case hex"),
+    ],
+)
+def test_what_has_another_form_is_not_sent_nor_shown(
+    gateway: FakeGateway, run: Run, kind: str, value: str, told: str
+) -> None:
+    """Somebody may give the token itself: it goes no further, and is not repeated."""
+    done = run("revoke", f"--{kind}", value)
+    assert (done.code, told in done.err) == (2, True)
+    assert kind != "token" or value not in done.err
+    assert gateway.asked == []
+
+
+def test_sessions_are_those_of_a_policy_subject(gateway: FakeGateway, run: Run) -> None:
+    done = run("sessions", "--person", "bob")
+    assert (done.code, "--person takes a policy subject, such as user:alice" in done.err) == (2, True)
+    assert gateway.asked == []
+
+
 def test_a_revocation_that_the_policy_denies_is_a_finding(gateway: FakeGateway, run: Run) -> None:
     gateway.answers["/-/api/v1/revocations"] = 403, {"code": "denied", "detail": "no rule allows it"}
     done = run("revoke", "--person", "user:bob")

@@ -93,7 +93,10 @@ def test_login_at_the_provider_that_is_named(home: Path, run: Run, site: LoginSi
     assert finish(start("login", "--gateway", site.url, "--provider", "partner", browser=BROWSER)).code == 0
     assert run("whoami", "--format", "json").json["provider"] == "partner"
     done = finish(start("login", "--gateway", site.url, "--provider", "nowhere", browser=BROWSER))
-    assert (done.code, "nobody can log in through that provider" in done.err) == (2, True)
+    told = "nobody can log in through that provider, only through corp, partner"
+    assert (done.code, told in done.err) == (2, True)
+    device = run("login", "--gateway", site.url, "--provider", "nowhere", "--device")
+    assert (device.code, told in device.err) == (2, True)
 
 
 def test_login_on_another_device(home: Path, run: Run, site: LoginSite, browser: HttpBrowser) -> None:
