@@ -68,6 +68,7 @@ class IdentitySync:
             await self._load()
         except StateUnavailableError as error:
             self._failed(error)
+            _log.error("nobody is let in until the identity state can be read")
             self._mark_stale()
         self._task = asyncio.create_task(self._run(), name="identity state")
 

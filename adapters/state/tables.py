@@ -26,7 +26,9 @@ def check_tables(connection: Connection, place: str) -> None:
     if versions != [SCHEMA_VERSION]:
         found = ", ".join(map(str, versions)) or "none"
         raise StateUnavailableError(
-            f"{place}: the identity state has schema version {found}, this program works with {SCHEMA_VERSION}"
+            f"{place}: the identity state has schema version {found}, this program works with {SCHEMA_VERSION}: "
+            "run the Portcullis version that made it, or have `portcullis init-state` make new state in another "
+            "database, where everybody logs in anew and SCIM is pushed again"
         )
     missing = metadata.tables.keys() - there
     if missing:

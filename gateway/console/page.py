@@ -101,7 +101,9 @@ class PageRoute(APIRoute):
                 response = _error_page(request, refused)
             except AuditUnavailableError:
                 response = _error_page(request, _unavailable("This can't be recorded now, so it was not done."))
-            except StateUnavailableError:
+            except StateUnavailableError as error:
+                # The page must not tell strangers where the store is: only the log says what failed.
+                _log.error("a page can't be shown, the identity state can't be used: %s", error)
                 response = _error_page(request, _unavailable("The gateway can't read its sessions now."))
             except ProviderUnavailableError as error:
                 _log.warning("the provider %s: %s", error.provider, error.detail)

@@ -113,8 +113,11 @@ def test_another_version_is_refused(place: Place, database: StateDatabase) -> No
     with database.transaction() as connection:
         connection.execute(text("UPDATE identity_schema SET version = 2"))
     database.close()
-    with pytest.raises(StateUnavailableError, match="schema version 2, this program works with 1"):
+    refusal = "schema version 2, this program works with 1: run the Portcullis version that made it, or .*init-state"
+    with pytest.raises(StateUnavailableError, match=refusal):
         place.open()
+    with pytest.raises(StateUnavailableError, match=refusal):
+        StateDatabase(place.url, place.password, read_only=True).open()
 
 
 def test_missing_tables_are_named(place: Place, database: StateDatabase) -> None:

@@ -1,6 +1,7 @@
 """The pages while something they need is away: nobody is let in, and people are told in plain words."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -21,8 +22,10 @@ from tests.gateway.console.people import (
     sent_to,
     tokens_for,
 )
+from tests.parts.gateway import GatewayProcess
 from tests.parts.http_browser import HttpBrowser, http_browser
 from tests.parts.login_site import LoginSite
+from tests.parts.oidc_provider import CLIENT_SECRET
 
 
 @pytest.fixture
@@ -121,7 +124,24 @@ def test_without_the_identity_store_nobody_is_known_and_nobody_logged_out(
     assert page.status == 503
     assert page.response.headers["retry-after"] == "5"
     assert "user:alice" not in page.text
+    assert "ERROR gateway.console.page a page can't be shown" in own_site.gateway.log
+    assert str(store) in own_site.gateway.log and str(store) not in page.text
     assert alice.browser.open(alice.callback()).status == 503
     assert alice.jar[SESSION] == kept
     store.with_suffix(".gone").rename(store)
     assert alice.is_logged_in()
+
+
+def test_state_of_another_version_keeps_everybody_out_and_the_log_says_so(
+    own_site: LoginSite, browser: HttpBrowser
+) -> None:
+    own_site.gateway.stop()
+    with sqlite3.connect(own_site.site.directory / "identity.db") as shell:
+        shell.execute("UPDATE identity_schema SET version = 2")
+    shell.close()
+    with GatewayProcess(own_site.site, wait_ready=False, environment={"CLIENT_SECRET": CLIENT_SECRET}) as gateway:
+        assert browser.open(Person(own_site, browser, "alice").callback()).status == 503
+        ready = httpx.get(f"{gateway.url}/-/readyz", trust_env=False)
+        assert ready.status_code == 503
+        assert "schema version 2, this program works with 1: run the Portcullis version that made it" in gateway.log
+        assert "ERROR portcullis.identity nobody is let in" in gateway.log
