@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,7 +14,7 @@ from gateway.cli.assurance import Assurance
 from gateway.cli.authorization_server import AuthorizationServer, discover
 from gateway.cli.device import DeviceFlow
 from gateway.cli.http_client import http_client
-from gateway.cli.oauth import CodeFlow, Tokens
+from gateway.cli.oauth import CodeFlow, Tokens, revoke
 from gateway.cli.output import CommandError, print_error
 from gateway.cli.redirect import LoopbackRedirect
 from gateway.cli.token_store import Login, TokenStore
@@ -46,7 +47,10 @@ class Wish:
 
 
 def sign_in(store: TokenStore, gateway: str, wish: Wish) -> Login:
-    """Let a person log in and keep what they get; what to do is told on standard error. Raises CommandError."""
+    """Let a person log in and keep what they get, in the place of an earlier login, which ends.
+
+    What to do is told on standard error. Raises CommandError.
+    """
     store.check()
     server = discover(gateway)
     way = wish.way or (Way.browser if has_browser() else Way.device)
@@ -55,9 +59,12 @@ def sign_in(store: TokenStore, gateway: str, wish: Wish) -> Login:
             tokens = _on_another_device(http, server, wish)
         else:
             tokens = _in_a_browser(http, server, wish, open_it=way is Way.browser)
-    login = tokens.login(gateway, server)
-    with store.exclusive():
-        store.add(login)
+        login = tokens.login(gateway, server)
+        with store.exclusive():
+            replaced = _kept(store, gateway)
+            store.add(login)
+        if replaced is not None:
+            _end(http, replaced)
     return login
 
 
@@ -75,6 +82,21 @@ def has_browser() -> bool:
     except webbrowser.Error:
         return False
     return True
+
+
+def _kept(store: TokenStore, gateway: str) -> Login | None:
+    """Return the login that a new one takes the place of, also one that others can read: that one above all."""
+    try:
+        return store.load(gateway, exposed=True)
+    except CommandError:
+        # Damaged, or its keyring is gone: there is nothing to end it with.
+        return None
+
+
+def _end(http: httpx.Client, replaced: Login) -> None:
+    """End a login that has been replaced; where the gateway can't, it ends by itself, and the new one is as good."""
+    with suppress(CommandError):
+        revoke(http, replaced)
 
 
 def _in_a_browser(http: httpx.Client, server: AuthorizationServer, wish: Wish, *, open_it: bool) -> Tokens:

@@ -34,6 +34,37 @@ def test_a_login_as_json(fake_gateway: FakeGateway, home: Path) -> None:
     assert told["expires_at"] > time.time()
 
 
+def test_a_new_login_ends_the_one_that_it_replaces(home: Path, run: Run, fake_gateway: FakeGateway) -> None:
+    for _ in range(2):
+        assert finish(start("login", "--gateway", fake_gateway.url, browser=BROWSER)).code == 0
+    assert [session.ended for session in fake_gateway.oauth.sessions.values()] == [True, False]
+    assert run("token").code == 0
+
+
+@pytest.mark.parametrize("fault", ["the gateway can't now", "the login is damaged"])
+def test_a_login_that_can_not_be_ended_is_replaced_in_silence(
+    home: Path, run: Run, fake_gateway: FakeGateway, fault: str
+) -> None:
+    assert finish(start("login", "--gateway", fake_gateway.url, browser=BROWSER)).code == 0
+    if fault == "the login is damaged":
+        (path,) = home.rglob("login-*")
+        path.write_text("{")
+    else:
+        fake_gateway.answers["/-/oauth/revoke"] = 503, {}
+    done = finish(start("login", "--gateway", fake_gateway.url, browser=BROWSER))
+    assert (done.code, len(done.err.splitlines())) == (0, 2)
+    assert [session.ended for session in fake_gateway.oauth.sessions.values()] == [False, False]
+    assert run("token").code == 0
+
+
+def test_a_login_that_failed_ends_nothing(home: Path, run: Run, fake_gateway: FakeGateway) -> None:
+    assert finish(start("login", "--gateway", fake_gateway.url, browser=BROWSER)).code == 0
+    fake_gateway.oauth.refusal = "access_denied"
+    assert finish(start("login", "--gateway", fake_gateway.url, browser=BROWSER)).code == 2
+    assert [session.ended for session in fake_gateway.oauth.sessions.values()] == [False]
+    assert run("token").code == 0
+
+
 def test_the_request_uses_pkce_state_and_a_loopback_redirect(home: Path, fake_gateway: FakeGateway) -> None:
     """SECURITY-CASES 25."""
     arguments = ["--provider", "partner", "--acr", "mfa", "--acr", "hwk", "--max-age", "60"]
