@@ -69,18 +69,24 @@ class ProviderLogout:
     until: int
     token_id: str
 
-    def grants(self) -> dict[str, Any]:
-        """Return which grants end, as `GrantStore.end_grants` takes it."""
-        if self.session is not None:
-            return {"provider_session": (self.provider, self.session)}
-        return {"account": (self.provider, self.subject), "created_until": self.until}
+    def grants(self) -> tuple[dict[str, Any], ...]:
+        """Return which grants end, each as `GrantStore.end_grants` takes it."""
+        account = (self.provider, self.subject)
+        if self.session is None:
+            return ({"account": account, "created_until": self.until},)
+        named = {"provider_session": (self.provider, self.session)}
+        # What does not say of which session it is may be of this one.
+        return (named, {"unnamed_session": account, "created_until": self.until}) if self.subject else (named,)
 
-    def revocation(self) -> Revocation:
+    def revocations(self) -> tuple[Revocation, ...]:
         """Return what ends the tokens that the provider itself has issued."""
-        forgotten_at = self.until + REMEMBER_S
-        if self.session is not None:
-            return Revocation("provider_session", f"{self.provider}:{self.session}", self.until, forgotten_at)
-        return Revocation("account", f"{self.provider}:{self.subject}", self.until, forgotten_at)
+        forgotten_at, account = self.until + REMEMBER_S, f"{self.provider}:{self.subject}"
+        if self.session is None:
+            return (Revocation("account", account, self.until, forgotten_at),)
+        session = f"{self.provider}:{self.session}"
+        named = Revocation("provider_session", session, self.until, forgotten_at)
+        unnamed = Revocation("unnamed_session", account, self.until, forgotten_at)
+        return (named, unnamed) if self.subject else (named,)
 
 
 class LogoutTokens:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,14 @@ class ProviderKeys:
         elif not usable and self._settings.needs_keys:
             notes.insert(0, "it publishes no usable signing key")
         return ProviderStatus(self._settings.name, self._settings.issuer, ready, "; ".join(notes) or "ok", usable)
+
+    @property
+    def ahead_s(self) -> int:
+        """By how many whole seconds the provider's clock may be ahead of this machine's, as last seen; never below 0.
+
+        It is known to the second only, so that a second is added; what looks like none may be part of one.
+        """
+        return math.ceil(self._ahead_s) + 1 if self._ahead_s > 0 else 0
 
     @property
     def metadata(self) -> ProviderMetadata:

@@ -4,7 +4,7 @@ Which groups count: those of the provider that vouched, never a union over provi
 account up to date by SCIM, the groups are SCIM's, whatever the token says; a token's claim is as old as the token.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from identity.accounts import account_subject
@@ -23,11 +23,17 @@ class Resolver:
     """Who is who now: the people file, what providers provision, and what was revoked. Belongs to one event loop.
 
     `providers` are those configured: an address that a token or a session has kept counts only as long as its provider
-    is believed for the domain.
+    is believed for the domain. `ahead_s` tells by how many seconds the clock of a provider, by name, is ahead.
     """
 
-    def __init__(self, directory: Directory = EMPTY_DIRECTORY, providers: Iterable[ProviderSettings] = ()) -> None:
+    def __init__(
+        self,
+        directory: Directory = EMPTY_DIRECTORY,
+        providers: Sequence[ProviderSettings] = (),
+        ahead_s: Callable[[str], int] = lambda provider: 0,
+    ) -> None:
         self._email_domains = {settings.name: frozenset(settings.email_domains) for settings in providers}
+        self._ahead_s = ahead_s
         self.directory = directory
         self.provisioning: ProvisioningView = NO_PROVISIONING
         self.revocations = Revocations()
@@ -68,7 +74,7 @@ class Resolver:
 
     def recheck(self, principal: Principal) -> Principal:
         """Return the same caller as things stand now; raises InvalidCredentialError where they are nobody any more."""
-        self.revocations.check(principal)
+        self.revocations.check(principal, self._ahead_s(principal.provider))
         provider = principal.provider
         groups = principal.groups
         if principal.kind == _WORKLOAD:

@@ -13,7 +13,7 @@ from typing import Literal
 from identity.principal import Delegate, Principal
 from identity.rejections import rejection
 
-RevocationKind = Literal["person", "account", "session", "provider_session", "token"]
+RevocationKind = Literal["person", "account", "unnamed_session", "session", "provider_session", "token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Revocation:
     """One revocation; times are whole seconds since the Unix epoch.
 
     `key` by kind: `person`: the policy subject (`user:alice`, `workload:github:deploy`); `account`:
-    `<provider>:<sub>`; `session`: the gateway's session id; `provider_session`: `<provider>:<sid>`; `token`: the
+    `<provider>:<sub>`; `unnamed_session`: the same, of an account's tokens that do not say of which of the provider's
+    sessions they are; `session`: the gateway's session id; `provider_session`: `<provider>:<sid>`; `token`: the
     token's SHA-256 in hex, as audit records name it. `at`: what was issued up to then is refused (sessions and tokens:
     whatever was). `until`: when it may be forgotten, None for never.
     """
@@ -39,6 +40,7 @@ class Revocations:
         self._by_kind: dict[RevocationKind, dict[str, Revocation]] = {
             "person": {},
             "account": {},
+            "unnamed_session": {},
             "session": {},
             "provider_session": {},
             "token": {},
@@ -61,20 +63,25 @@ class Revocations:
             for key in [key for key, entry in entries.items() if entry.until is not None and entry.until < now]:
                 del entries[key]
 
-    def check(self, principal: Principal) -> None:
+    def check(self, principal: Principal, ahead_s: int = 0) -> None:
         """Raise InvalidCredentialError (token_revoked) where a revocation reaches the principal or a delegate."""
-        if self.reaches(principal):
+        if self.reaches(principal, ahead_s):
             raise rejection("token_revoked")
 
-    def reaches(self, principal: Principal) -> bool:
-        """Tell whether any revocation ends this principal's token."""
+    def reaches(self, principal: Principal, ahead_s: int = 0) -> bool:
+        """Tell whether any revocation ends this principal's token.
+
+        `ahead_s` is by how much the clock of the principal's provider is ahead. A token of the provider's own was
+        issued that much earlier than it says.
+        """
         tokens = self._by_kind["token"]
         if principal.token_sha256 in tokens or principal.token_twin_sha256 in tokens:
             return True
         if not tokens.keys().isdisjoint(principal.made_from):
             return True
+        issued_at = principal.issued_at - (ahead_s if principal.session is None else 0)
         parties: tuple[Principal | Delegate, ...] = (principal, *principal.delegates)
-        return any(self._reaches_party(party, principal.issued_at) for party in parties)
+        return any(self._reaches_party(party, issued_at) for party in parties)
 
     def _reaches_party(self, party: Principal | Delegate, issued_at: int) -> bool:
         by_kind, provider = self._by_kind, party.provider
@@ -83,10 +90,8 @@ class Revocations:
         # A token of no session must not be found under the name `None`.
         if party.provider_session is not None and f"{provider}:{party.provider_session}" in by_kind["provider_session"]:
             return True
-        return any(
-            (entry := entries.get(key)) is not None and issued_at <= entry.at
-            for entries, key in (
-                (by_kind["person"], party.subject),
-                (by_kind["account"], f"{provider}:{party.token_subject}"),
-            )
-        )
+        account = f"{provider}:{party.token_subject}"
+        named = [by_kind["person"].get(party.subject), by_kind["account"].get(account)]
+        if party.provider_session is None:
+            named.append(by_kind["unnamed_session"].get(account))
+        return any(entry is not None and issued_at <= entry.at for entry in named)

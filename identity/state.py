@@ -123,13 +123,15 @@ class GrantStore(Protocol):
         subject: str | None = None,
         account: tuple[str, str] | None = None,
         provider_session: tuple[str, str] | None = None,
+        unnamed_session: tuple[str, str] | None = None,
         provisioned: tuple[str, str] | None = None,
         created_until: int | None = None,
     ) -> tuple[str, ...]:
-        """End every living grant that all given terms fit (at least one of the first five); returns the ids.
+        """End every living grant that all given terms fit (at least one of the first six); returns the ids.
 
-        `account` is (provider, sub), `provider_session` (provider, sid), `provisioned` (provider, `provisioned_as`). In
-        the same transaction a `session` revocation of each is written.
+        `account` is (provider, sub), `unnamed_session` the same where the grant names no session of the provider,
+        `provider_session` (provider, sid), `provisioned` (provider, `provisioned_as`). In the same transaction a
+        `session` revocation of each is written.
         """
         ...
 

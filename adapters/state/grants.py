@@ -75,6 +75,7 @@ class SqlGrants(SqlPart):
         subject: str | None = None,
         account: tuple[str, str] | None = None,
         provider_session: tuple[str, str] | None = None,
+        unnamed_session: tuple[str, str] | None = None,
         provisioned: tuple[str, str] | None = None,
         created_until: int | None = None,
     ) -> tuple[str, ...]:
@@ -88,6 +89,9 @@ class SqlGrants(SqlPart):
             terms += [grants.c.provider == account[0], grants.c.token_subject == account[1]]
         if provider_session is not None:
             terms += [grants.c.provider == provider_session[0], grants.c.provider_session == provider_session[1]]
+        if unnamed_session is not None:
+            terms += [grants.c.provider == unnamed_session[0], grants.c.token_subject == unnamed_session[1]]
+            terms.append(grants.c.provider_session.is_(None))
         if provisioned is not None:
             terms += [grants.c.provider == provisioned[0], grants.c.provisioned_as == provisioned[1]]
         if not terms:

@@ -83,9 +83,9 @@ async def _log_out(services: BackchannelServices, exchange: Exchange, token: byt
 def _end(services: BackchannelServices, logout: ProviderLogout) -> int:
     # The revocation first: a crash between the two leaves nobody in with a token that the provider has issued, and
     # the provider repeats what was not answered.
-    services.revocations.revoke([logout.revocation()])
+    services.revocations.revoke(logout.revocations())
     now = int(time.time())
-    return len(services.grants.end_grants(now=now, reason="provider_logout", **logout.grants()))
+    return sum(len(services.grants.end_grants(now=now, reason="provider_logout", **terms)) for terms in logout.grants())
 
 
 async def _record(

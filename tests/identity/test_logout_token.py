@@ -64,15 +64,21 @@ def verified(token: Callable[[Issuer], bytes], **settings: Any) -> ProviderLogou
 def test_a_session_that_has_ended_ends_with_its_grants_and_tokens() -> None:
     logout = verified(logout_token)
     assert logout == ProviderLogout("corp", "https://corp.example.com", "alice", "08a5019c", NOW, "bWJq")
-    assert logout.grants() == {"provider_session": ("corp", "08a5019c")}
-    assert logout.revocation() == Revocation("provider_session", "corp:08a5019c", NOW, NOW + REMEMBER_S)
+    assert logout.grants() == (
+        {"provider_session": ("corp", "08a5019c")},
+        {"unnamed_session": ("corp", "alice"), "created_until": NOW},
+    )
+    assert logout.revocations() == (
+        Revocation("provider_session", "corp:08a5019c", NOW, NOW + REMEMBER_S),
+        Revocation("unnamed_session", "corp:alice", NOW, NOW + REMEMBER_S),
+    )
 
 
 def test_an_account_without_a_session_ends_with_all_its_logins_until_then() -> None:
     logout = verified(lambda corp: logout_token(corp, sid=None))
     assert isinstance(logout, ProviderLogout)
-    assert logout.grants() == {"account": ("corp", "alice"), "created_until": NOW}
-    assert logout.revocation() == Revocation("account", "corp:alice", NOW, NOW + REMEMBER_S)
+    assert logout.grants() == ({"account": ("corp", "alice"), "created_until": NOW},)
+    assert logout.revocations() == (Revocation("account", "corp:alice", NOW, NOW + REMEMBER_S),)
 
 
 def test_a_session_alone_is_enough() -> None:

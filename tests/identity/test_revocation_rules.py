@@ -79,6 +79,10 @@ NEVER = (False, False, False)
         ("provider_session", "corp:s-1", NEVER),
         ("provider_session", "corp:p-2", NEVER),
         ("provider_session", "ci:None", NEVER),
+        # Alice's and bob's tokens say which session they are of, the agent's does not.
+        ("unnamed_session", "corp:a-1", NEVER),
+        ("unnamed_session", "partner:b-1", NEVER),
+        ("unnamed_session", "ci:repo:x", UP_TO_THEN),
         ("session", "None", NEVER),
         ("token", "AA", NEVER),
         ("token", "s-1", NEVER),
@@ -92,6 +96,16 @@ def test_who_is_refused_by_when_the_token_was_issued(
     revocations.apply([Revocation(kind, key, NOW)])
     issued = (BEFORE, SAME_SECOND, AFTER)
     assert tuple(revocations.reaches(replace(ALICE, issued_at=at)) for at in issued) == refused
+
+
+def test_of_a_clock_that_is_ahead_the_providers_own_tokens_are_older_than_they_say() -> None:
+    """Else what was issued before a revocation would survive it; the gateway's own tokens have its own clock."""
+    revocations = Revocations()
+    revocations.apply([Revocation("person", "user:alice", NOW)])
+    own, providers = replace(ALICE, issued_at=NOW + 20), replace(ALICE, issued_at=NOW + 20, session=None)
+    assert revocations.reaches(providers, ahead_s=20)
+    assert not revocations.reaches(providers, ahead_s=19)
+    assert not revocations.reaches(own, ahead_s=20)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ OTHERS = [
     # The same account name and session at another provider are somebody else's.
     grant(4, provider="github", subject="user:mallory"),
     grant(5, created_at=NOW + 10),
+    grant(6, subject="user:carol", token_subject="00u6", provisioned_as=None, provider_session=None),
 ]
 
 
@@ -156,6 +157,9 @@ OTHERS = [
         ({"provisioned": ("github", "00u1")}, {4}),
         ({"subject": "user:alice", "created_until": NOW}, {1, 2}),
         ({"subject": "user:alice", "provider_session": ("corp", "session-1")}, {1, 5}),
+        ({"unnamed_session": ("corp", "00u6")}, {6}),
+        ({"unnamed_session": ("corp", "00u1")}, set()),
+        ({"unnamed_session": ("github", "00u6")}, set()),
         ({"grant_id": "grant-1", "subject": "user:bob"}, set()),
         ({"subject": "user:Alice"}, set()),
         ({"account": ("corp", "")}, set()),
