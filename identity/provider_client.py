@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -127,15 +128,40 @@ def _reason(error: Exception, settings: ProviderSettings) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in text:
         # OpenSSL's own words, such as "self-signed certificate in certificate chain", stand after the last colon.
         reason = text.rpartition("verify failed: ")[2].partition(" (_ssl")[0]
-        remedy = "set ca_file to the certificate of the CA that signed it"
-        if settings.ca_file is not None:
-            remedy = f"ca_file ({settings.ca_file}) must hold the CA that signed it"
-        return f"its certificate is not trusted ({reason}): {remedy}"
+        return f"its certificate is not trusted ({reason}): {_certificate_remedy(reason, settings)}"
     if isinstance(error, httpx.ProxyError):
         return f"the proxy {settings.proxy_url} does not let it through ({text})"
-    if isinstance(error, httpx.ConnectError) and settings.proxy_url is not None and "[SSL" not in text:
-        return f"the proxy {settings.proxy_url} can't be reached ({text})"
+    if isinstance(error, httpx.ConnectError) and "[SSL" not in text:
+        text = _no_connection(error) or text
+        if settings.proxy_url is not None:
+            return f"the proxy {settings.proxy_url} can't be reached ({text})"
+        return f"it can't be reached ({text})"
     return f"{type(error).__name__}: {text}"
+
+
+def _certificate_remedy(reason: str, settings: ProviderSettings) -> str:
+    if "mismatch" in reason:
+        return "check the host in the address, or whether something else answers in its place"
+    if "expired" in reason:
+        return "whoever runs the provider must renew it; check this machine's clock too"
+    if settings.ca_file is not None:
+        return f"ca_file ({settings.ca_file}) must hold the CA that signed it"
+    return "set ca_file to the certificate of the CA that signed it"
+
+
+def _no_connection(error: BaseException) -> str | None:
+    """Return why there is no connection, which the libraries' own sentence leaves to the errors that it stands for."""
+    seen: list[BaseException] = [error]
+    for each in seen:
+        if isinstance(each, ConnectionRefusedError):
+            return "the connection is refused: nothing listens there, or a firewall stands between"
+        if isinstance(each, socket.gaierror):
+            return f"the host's name is not known here: {each.strerror}"
+        if isinstance(each, OSError) and each.errno and each.strerror:
+            return each.strerror
+        below = [each.__cause__, each.__context__, *(each.exceptions if isinstance(each, BaseExceptionGroup) else ())]
+        seen += [one for one in below if one is not None and one not in seen]
+    return None
 
 
 def _ahead_s(headers: httpx.Headers, sent_at: float, received_at: float) -> float:

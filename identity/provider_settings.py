@@ -19,6 +19,8 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 Domain = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=253)]
 
 SPIFFE = "spiffe://"
+# What people copy with it from the address bar.
+_METADATA_PATHS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 # SPIFFE-ID, section 2.1.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 
@@ -106,6 +108,9 @@ class ProviderSettings(BaseModel):
             if not _TRUST_DOMAIN.fullmatch(issuer.removeprefix(SPIFFE)):
                 raise ValueError("must be spiffe:// and a trust domain alone, such as spiffe://example.org")
             return issuer
+        for path in _METADATA_PATHS:
+            if issuer.rstrip("/").endswith(path):
+                raise ValueError(f"must be the issuer alone: leave off {path}")
         if urlsplit(_secure(issuer)).query:
             raise ValueError("must have no query (OpenID Connect Discovery 1.0, section 3)")
         return issuer

@@ -40,6 +40,12 @@ def test_an_issuer_is_https_or_on_this_machine_and_kept_as_it_is(issuer: str) ->
     assert _settings(issuer=issuer).issuer == issuer
 
 
+@pytest.mark.parametrize("path", ["openid-configuration", "openid-configuration/", "oauth-authorization-server"])
+def test_an_issuer_that_is_the_address_of_its_metadata_is_told_what_to_leave_off(path: str) -> None:
+    with pytest.raises(ValidationError, match=f"leave off /.well-known/{path.rstrip('/')}"):
+        _settings(issuer=f"https://sso.example.com/realms/dev/.well-known/{path}")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
