@@ -7,11 +7,12 @@ provider refuses in one way if the secret is right and in another if it is not.
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from gateway.config_doubts import Level
 from identity.client_credential import ClientCredential, introspection_credential, own_credential
 from identity.discovery import DiscoveryError, discover, fetch_keys
 from identity.group_claim import top_level_name
@@ -20,8 +21,6 @@ from identity.provider_client import Answer, ProviderAnswerError, ask
 from identity.provider_metadata import ProviderMetadata
 from identity.provider_settings import ProviderSettings
 from identity.secret import SecretError
-
-Level = Literal["error", "warning", "hint"]
 
 BACKCHANNEL_PATH: Final = "/-/login/backchannel"
 MAX_QUOTED: Final = 200
@@ -119,8 +118,11 @@ async def _probe_login(
     except SecretError as error:
         yield Note("error", "client_id", str(error))
         return
-    yield await _tried_secret(client, provider, metadata.token_endpoint, credential, redirect)
-    yield await _tried_redirect(client, provider, metadata.authorization_endpoint, redirect)
+    accepted = await _tried_secret(client, provider, metadata.token_endpoint, credential, redirect)
+    yield accepted
+    if accepted.level != "error":
+        # Else what is refused there would be the client, whatever its redirect URI.
+        yield await _tried_redirect(client, provider, metadata.authorization_endpoint, redirect)
     if provider.backchannel_logout:
         url = public_url + BACKCHANNEL_PATH
         if metadata.backchannel_logout_supported:

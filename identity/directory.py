@@ -5,7 +5,7 @@ verified and is trusted for. An account belongs to one person at most. Deactivat
 are listed: link by subject where it must not depend on an address that can change.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -101,44 +101,6 @@ class Directory:
     def workloads_at(self, provider: str) -> tuple[Workload, ...]:
         """Return the workloads of one provider, in the order of the file."""
         return self._workloads.get(provider, ())
-
-    def dead_links(
-        self,
-        providers: Iterable[str],
-        providers_with_email: Iterable[str],
-        workload_providers: Iterable[str] | None = None,
-    ) -> tuple[str, ...]:
-        """Return, in words, the links that can't match with these providers.
-
-        All names; those trusted for e-mail; those whose tokens are workloads' (None: not looked at).
-        """
-        known, trusted = frozenset(providers), frozenset(providers_with_email)
-        people = {name for name, _ in (*self.by_subject, *self.by_email)}
-        untrusted = {name for name, _ in self.by_email} & known - trusted
-        problems = [
-            *(f"accounts are linked at the provider {name!r}, which is not configured" for name in people - known),
-            *(
-                f"accounts are linked by e-mail at the provider {name!r}, which has no email_domains"
-                for name in untrusted
-            ),
-            *(
-                f"workloads are defined at the provider {name!r}, which is not configured"
-                for name in self._workloads.keys() - known
-            ),
-        ]
-        if workload_providers is not None:
-            vouching = frozenset(workload_providers)
-            problems += [
-                *(
-                    f"workloads are defined at the provider {name!r}, which lacks `tokens: workloads`"
-                    for name in self._workloads.keys() & known - vouching
-                ),
-                *(
-                    f"accounts are linked at the provider {name!r}, whose tokens are workloads'"
-                    for name in people & vouching
-                ),
-            ]
-        return tuple(sorted(problems))
 
 
 EMPTY_DIRECTORY = Directory({}, {})

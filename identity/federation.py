@@ -11,6 +11,7 @@ import httpx
 
 from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
 from identity.compact_jws import MAX_TOKEN_BYTES
+from identity.dead_links import dead_links
 from identity.directory import EMPTY_DIRECTORY, Directory
 from identity.introspection import Introspector
 from identity.principal import Principal
@@ -74,7 +75,7 @@ class Federation:
         self._cache = VerificationCache()
         self._epoch = 0
         self._suspended: str | None = None
-        self._resolver = Resolver(EMPTY_DIRECTORY, providers)
+        self._resolver = Resolver(EMPTY_DIRECTORY, providers, self._ahead_s)
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._providers = {settings.issuer: self._provider(settings, monotonic, transport) for settings in providers}
         self._verifier = Verifier(self._providers, self._resolver)
@@ -111,13 +112,8 @@ class Federation:
         self._resolver.directory = directory
         # An account may have become somebody else's: what was verified is resolved anew.
         self._cache.clear()
-        settings = [provider.settings for provider in self._providers.values()]
-        for dead_link in directory.dead_links(
-            (provider.name for provider in settings),
-            (provider.name for provider in settings if provider.email_domains),
-            (provider.name for provider in settings if provider.tokens == "workloads"),
-        ):
-            _log.warning("identities: %s", dead_link)
+        for link in dead_links(directory, (provider.settings for provider in self._providers.values())):
+            _log.warning("identities.yaml, line %d: %s", link.line, link.message)
 
     def use_provisioning(self, view: ProvisioningView) -> None:
         """Take accounts and groups from what providers provision; `identity_changed` says when the view has changed."""
@@ -249,6 +245,12 @@ class Federation:
     def _check_not_suspended(self) -> None:
         if self._suspended is not None:
             raise StateUnavailableError(self._suspended)
+
+    def _ahead_s(self, name: str) -> int:
+        for provider in self._providers.values():
+            if provider.settings.name == name:
+                return provider.keys.ahead_s
+        return 0
 
     def _renew(self, digest: bytes, entry: CacheEntry) -> None:
         try:

@@ -13,7 +13,7 @@ def init_state(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: 
     Once for all replicas, before the first one starts. Tables that are there are never touched: exit code 2.
     """
     from gateway.app import create_identity_state, state_password
-    from identity.sealing import Sealer
+    from identity.sealing import Sealer, SecretFileError
     from identity.secret import SecretError
     from identity.state import StateUnavailableError
 
@@ -22,10 +22,13 @@ def init_state(config: Annotated[Path, CONFIG_OPTION] = DEFAULT_CONFIG, output: 
         raise CommandError(f"{config}: `identity.state` is missing: say there where sessions and keys are to be kept")
     made_secret = not state.secret_file.exists()
     try:
+        if not made_secret:
+            # No replica would start with a secret that others can read, or that is none: nothing is made before.
+            Sealer.load(state.secret_file)
         create_identity_state(state.database, state_password(state))
         if made_secret:
             Sealer.create(state.secret_file)
-    except (StateUnavailableError, SecretError) as error:
+    except (StateUnavailableError, SecretError, SecretFileError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error

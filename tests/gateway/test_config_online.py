@@ -8,16 +8,22 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from sqlalchemy import text
 
-from gateway.app import ADAPTERS
-from gateway.config_online import OnlineFinding, check_online
+from adapters.state.database import StateDatabase, create_state
+from gateway.app import ADAPTERS, open_identity_state
+from gateway.config_doubts import LevelledFinding
+from gateway.config_online import check_online, check_state
 from gateway.settings import load_settings
 from tests.parts.certificates import LOOPBACK, Authority
 from tests.parts.forward_proxy import ForwardProxy
 from tests.parts.gateway import Site, make_site
 from tests.parts.oidc_provider import CLIENT_SECRET, OidcProvider
+from tests.parts.postgres import Postgres
 
 REDIRECT_URI = "https://gateway.example.com/-/login/callback/corp"
+PROVIDER = {"name": "corp", "issuer": "https://sso.example.com", "audiences": ["portcullis"]}
 BACKEND = {
     "name": "docs",
     "adapter": "http",
@@ -55,13 +61,13 @@ def _entry(provider: OidcProvider, secret: Path, **changes: Any) -> dict[str, An
 
 def _checked(
     directory: Path, *providers: Mapping[str, Any], clock: Any = time.time, transport: Any = None
-) -> tuple[Site, tuple[OnlineFinding, ...]]:
+) -> tuple[Site, tuple[LevelledFinding, ...]]:
     site = make_site(directory / "site", providers=providers, backends=[BACKEND])
     settings = load_settings(site.config, ADAPTERS)
     return site, check_online(site.config, settings, clock=clock, transport=transport)
 
 
-def _errors(found: tuple[OnlineFinding, ...]) -> list[str]:
+def _errors(found: tuple[LevelledFinding, ...]) -> list[str]:
     return [finding.message for finding in found if finding.level == "error"]
 
 
@@ -88,13 +94,13 @@ def _without_client(**changes: Any) -> dict[str, Any]:
     ("changes", "key", "message"),
     [
         ({"client_id": "portcullis-web"}, "client_secret_file", "it does not accept the client 'portcullis-web'"),
-        ({"client_id": "portcullis-web"}, "client_id", "register the redirect URI"),
         ({"client_secret_file": "wrong"}, "client_secret_file", "whether the secret has expired"),
         ({"client_secret_file": "wrong"}, "introspection", "it does not let the client 'portcullis' introspect"),
         ({"client_secret_file": None, "introspection": None}, "client_id", "gave it a secret, set client_secret_file"),
         ({"algorithms": ["RS256"]}, "algorithms", "none of its keys can be used with RS256: key 1 fits none"),
         ({"algorithms": ["RS256"]}, "algorithms", "it signs ID tokens with ES256 only"),
-        (_without_client(issuer="http://127.0.0.1:1"), "issuer", "the provider can't be used"),
+        (_without_client(issuer="http://127.0.0.1:1"), "issuer", "it can't be reached (the connection is refused"),
+        (_without_client(issuer="https://sso.invalid"), "issuer", "the host's name is not known here"),
         (_without_client(jwks_uri="http://127.0.0.1:1/jwks"), "issuer", "its keys can't be used"),
     ],
 )
@@ -114,6 +120,13 @@ def test_what_does_not_fit_is_told_at_its_line_with_the_remedy(
     assert where.partition(":")[0] == key
     assert "an-expired-secret" not in str(found)
     assert CLIENT_SECRET not in str(found)
+
+
+def test_a_client_that_is_not_known_is_not_told_to_register_a_redirect_uri(corp: OidcProvider, secret: Path) -> None:
+    _, found = _checked(secret.parent, _entry(corp, secret, client_id="portcullis-web", introspection=None))
+    (error,) = _errors(found)
+    assert "it does not accept the client 'portcullis-web'" in error
+    assert "redirect" not in str(found)
 
 
 def test_a_redirect_uri_that_is_not_registered_is_an_error(secret: Path, tmp_path: Path) -> None:
@@ -250,3 +263,65 @@ def test_every_provider_is_asked_and_stands_at_its_own_line(corp: OidcProvider, 
     lines = site.config.read_text().splitlines()
     errors = [(finding.provider, lines[finding.line - 1].strip()) for finding in found if finding.level == "error"]
     assert errors == [("away", f"issuer: {away['issuer']}"), ("ci", f"issuer: {workloads['issuer']}")]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def with_state(request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres) -> Iterator[tuple[Path, str]]:
+    """A configuration with identity state, and the state's URL."""
+    (tmp_path / "password").write_text(postgres.password)
+    (tmp_path / "password").chmod(0o600)
+    site = make_site(tmp_path / "site", providers=[PROVIDER], backends=[BACKEND], with_state=True)
+    if request.param == "sqlite":
+        yield site.config, f"sqlite:///{site.directory}/identity.db"
+        return
+    with postgres.database() as url:
+        create_state(url, postgres.password)
+        document = yaml.safe_load(site.config.read_text())
+        document["identity"]["state"] |= {"database": url, "database_password_file": str(tmp_path / "password")}
+        site.config.write_text(yaml.safe_dump(document, sort_keys=False))
+        yield site.config, url
+
+
+def _state_found(config: Path) -> tuple[LevelledFinding, ...]:
+    settings = load_settings(config, ADAPTERS)
+    return check_state(config, settings, lambda state: open_identity_state(state, read_only=True))
+
+
+def test_state_is_looked_at_beside_a_running_gateway(with_state: tuple[Path, str], postgres: Postgres) -> None:
+    config, url = with_state
+    running = StateDatabase(url, postgres.password)
+    running.open()
+    assert _state_found(config) == ()
+    with running.transaction() as connection:
+        connection.execute(text("UPDATE identity_schema SET version = 2"))
+    (version,) = _state_found(config)
+    assert (version.level, version.provider) == ("error", None)
+    assert "schema version 2, this program works with 1: run the Portcullis version that made it" in version.message
+    assert config.read_text().splitlines()[version.line - 1].strip().startswith("database: ")
+    with running.transaction() as connection:
+        connection.execute(text("UPDATE identity_schema SET version = 1"))
+        connection.execute(text("DROP TABLE identity_code"))
+    (missing,) = _state_found(config)
+    assert "tables are missing (identity_code): restore" in missing.message
+    running.close()
+
+
+def test_a_state_that_can_not_be_connected_to_is_told_without_its_password(postgres: Postgres, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("not-the-password")
+    site = make_site(tmp_path / "site", providers=[PROVIDER], backends=[BACKEND], with_state=True)
+    document = yaml.safe_load(site.config.read_text())
+    url = postgres.create_database()
+    document["identity"]["state"] |= {"database": url, "database_password_file": str(tmp_path / "password")}
+    site.config.write_text(yaml.safe_dump(document, sort_keys=False))
+    (found,) = _state_found(site.config)
+    assert "password authentication failed" in found.message
+    assert "not-the-password" not in found.message
+    settings = load_settings(site.config, ADAPTERS)
+    (tmp_path / "password").unlink()
+    (found,) = check_state(site.config, settings, lambda state: open_identity_state(state, read_only=True))
+    assert "cannot read" in found.message
+
+
+def test_without_state_nothing_is_looked_at(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", providers=[PROVIDER], backends=[BACKEND])
+    assert _state_found(site.config) == ()

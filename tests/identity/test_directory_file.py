@@ -154,12 +154,3 @@ def test_what_is_not_such_a_file_is_refused_with_a_line(tmp_path: Path, text: st
 def test_a_directory_in_place_of_the_file_is_unreadable_not_empty(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match="can't be read"):
         load_directory(tmp_path)
-
-
-def test_links_that_can_never_match_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "identities.yaml"
-    path.write_text(GOOD)
-    directory = load_directory(path)
-    assert directory.dead_links(["corp", "partner"], ["partner"]) == ()
-    assert len(directory.dead_links(["corp", "partner"], [])) == 1
-    assert "'partner'" in directory.dead_links(["corp"], [])[0]

@@ -57,21 +57,3 @@ def test_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match="more than 32 claims") as caught:
         load_directory(path)
     assert "more than 100 patterns" in str(caught.value)
-
-
-def test_workloads_that_can_never_match_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "identities.yaml"
-    path.write_text(
-        "people: {alice: {accounts: [{provider: corp, subject: '1'}]}}\n"
-        "workloads: {a: {provider: github, claims: {sub: x}}}\n"
-    )
-    directory = load_directory(path)
-    assert directory.dead_links(["corp", "github"], []) == ()
-    assert directory.dead_links(["corp", "github"], [], ["github"]) == ()
-    assert directory.dead_links(["corp"], [], []) == (
-        "workloads are defined at the provider 'github', which is not configured",
-    )
-    assert directory.dead_links(["corp", "github"], [], ["corp"]) == (
-        "accounts are linked at the provider 'corp', whose tokens are workloads'",
-        "workloads are defined at the provider 'github', which lacks `tokens: workloads`",
-    )

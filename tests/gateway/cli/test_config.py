@@ -106,6 +106,40 @@ def test_online_asks_the_providers_and_ends_with_one_where_one_does_not_fit(run:
     assert (found["file"], found["line"], found["level"], found["provider"]) == (str(config), line, "error", "corp")
 
 
+def test_online_looks_at_the_identity_state_too(run: Run, tmp_path: Path) -> None:
+    with Issuer() as issuer:
+        config = _answered(run, tmp_path, issuer.url)
+        state = f"sqlite:///{tmp_path}/var/identity.db"
+        document = yaml.safe_load(config.read_text())
+        document["identity"]["state"] = {"database": state, "secret_file": "var/identity.secret"}
+        config.write_text(yaml.safe_dump(document, sort_keys=False))
+        assert run("config", "check", "-c", config, "--online").code == 0
+        (tmp_path / "var/identity.db").write_bytes(b"")
+        assert run("config", "check", "-c", config).code == 0
+        done = run("config", "check", "-c", config, "--online")
+    assert done.code == 1
+    finding, verdict = done.out.splitlines()
+    assert ": error: identity state: " in finding
+    assert "holds no identity state: `portcullis init-state` makes it" in finding
+    assert verdict.startswith(f"{config}: the identity state can't be used; ")
+
+
+def test_warnings_are_told_and_change_no_exit_code(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    identities = tmp_path / "policies/identities.yaml"
+    identities.write_text("people:\n  alice:\n    accounts: [{provider: crop, subject: '1'}]\n")
+    config = tmp_path / "portcullis.yaml"
+    done = run("config", "check", "-c", config)
+    assert done.code == 0
+    warning, verdict = done.out.splitlines()
+    assert warning.startswith(
+        f"{identities}:3: warning: an account is linked at the provider 'crop', which is not conf"
+    )
+    assert verdict.startswith(f"{config}: good; ")
+    (found,) = run("config", "check", "-c", config, "--format", "json").json["findings"]
+    assert (found["file"], found["line"], found["level"], found["provider"]) == (str(identities), 3, "warning", None)
+
+
 def test_online_does_not_ask_with_a_wrong_file(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "portcullis.yaml"
     config.write_text("listen: nowhere\n")

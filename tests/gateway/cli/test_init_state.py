@@ -40,6 +40,15 @@ def test_a_file_and_its_secret_are_made_once(run: Run, site: Path) -> None:
     assert secret.read_bytes() == before
 
 
+def test_a_secret_that_others_can_read_is_not_kept_for_new_state(run: Run, site: Path) -> None:
+    secret = site / "var/identity.secret"
+    Sealer.create(secret)
+    secret.chmod(0o644)
+    done = run("init-state", "--config", site / "portcullis.yaml")
+    assert (done.code, done.err) == (2, f"portcullis: {secret} can be read or changed by others: chmod 600 {secret}\n")
+    assert not (site / "var/identity.db").exists()
+
+
 def test_a_server_gets_its_tables_and_the_secret_that_replicas_share_is_kept(
     run: Run, site: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
