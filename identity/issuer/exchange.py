@@ -9,12 +9,15 @@ thing only ever grows: the chain of those who act. So nothing is won by exchangi
   every single access. An actor speaks for itself: its token must not be a delegated one.
 - A token that is bound to a key can be exchanged only by who proves to hold the key, and the result is bound to it. A
   bound actor token likewise.
+- A token that is bound to none stays so: else whoever steals it would make a bound one of it, and a binding that a
+  policy asks for would be worth nothing. Only what a provider of workloads issued can be bound here, as subject or as
+  actor: a workload has no login, and its provider's token is all that it has.
 - There is no refresh token. `sid` is the subject token's, and `act` has the actor's: the end of either session ends
   what was made from it. So does a revocation of any of the tokens themselves, by the hashes in `made_from`.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -104,12 +107,11 @@ class TokenExchange:
         subject = await self._principal("subject", request.subject_token, confirmation)
         check_known(request.limits, self._backends)
         limits = narrowed_for(subject.limits, request.limits)
-        made_from = _made_from(subject)
-        reason = "for themselves"
+        shown, reason = [subject], "for themselves"
         if request.actor_token is not None:
             actor = await self._principal("actor", request.actor_token, confirmation)
             limits = narrowed_for(limits, actor.limits)
-            made_from = _made_from(subject, actor)
+            shown.append(actor)
             answer = _delegation(subject, actor, may_act)
             reason = f"{actor.subject} for {subject.subject}, by {answer.reason}"
             subject = _delegated(subject, actor)
@@ -122,8 +124,8 @@ class TokenExchange:
             subject,
             limits=limits,
             expires_at=expires_at,
-            confirmation=subject.confirmation or confirmation,
-            made_from=made_from,
+            confirmation=_binding(shown, confirmation),
+            made_from=_made_from(shown),
         )
         minted = self._tokens.mint(principal, request.client_id)
         await record(minted.principal, reason)
@@ -174,11 +176,29 @@ def _delegated(subject: Principal, actor: Principal) -> Principal:
         expires_at=min(subject.expires_at, actor.expires_at),
         # The age counts for both: what revokes either of them up to some second must reach what was made from it.
         issued_at=min(subject.issued_at, actor.issued_at),
-        confirmation=subject.confirmation or actor.confirmation,
     )
 
 
-def _made_from(*shown: Principal) -> tuple[str, ...]:
+def _binding(shown: Sequence[Principal], offered: Confirmation | None) -> Confirmation | None:
+    """Return the key that the result is bound to; `shown` are the subject and, if there is one, the actor.
+
+    Raises OAuthError where a proof asks for a binding that only a login gives.
+    """
+    bound = next((each.confirmation for each in shown if each.confirmation is not None), None)
+    if bound is not None or offered is None:
+        return bound
+    holder = shown[-1]
+    # A token of the gateway's own belongs to a session or was made from others.
+    if holder.kind == "workload" and holder.session is None and not holder.made_from:
+        return offered
+    if offered.method == "jkt":
+        detail = "a token that is bound to no key is not bound by an exchange: log in with the key, or send no proof"
+        raise OAuthError("invalid_request", detail)
+    # A certificate belongs to the connection, and asks for nothing.
+    return None
+
+
+def _made_from(shown: Sequence[Principal]) -> tuple[str, ...]:
     every = (
         digest
         for each in shown

@@ -139,15 +139,16 @@ class Sessions:
         grant = await self._living(grant_id, client)
         _check_key(grant, confirmation)
         updated = await self._checked(grant, principal_of_grant(grant))
-        return await self._answer(replace(updated, confirmation=confirmation), UNLIMITED, confirmation, record)
+        return await self._answer(replace(updated, confirmation=confirmation), UNLIMITED, record)
 
     async def renew(
         self, refresh_token: str, client: Client, limits: Limits, confirmation: Confirmation | None, record: Record
     ) -> TokenAnswer:
         """Use a refresh token up and return the next tokens, the access token narrowed to `limits`.
 
-        Raises OAuthError (invalid_grant, invalid_scope, invalid_target, temporarily_unavailable) and whatever
-        `record` does; unless it is invalid_grant the refresh token stays good.
+        A session that is bound to no key stays so: who renews it has shown a bearer token. Raises OAuthError
+        (invalid_grant, invalid_request for a proof there, invalid_scope, invalid_target, temporarily_unavailable) and
+        whatever `record` does; unless it is invalid_grant the refresh token stays good.
         """
         claimed = await self._claimed(refresh_token)
         if claimed is None:
@@ -160,9 +161,10 @@ class Sessions:
         try:
             grant = await self._living(claimed.grant_id, client)
             _check_key(grant, confirmation)
+            _check_no_new_key(grant, confirmation)
             narrowed_for(grant.limits, limits)
             updated = await self._asked_again(grant)
-            return await self._answer(updated, limits, confirmation, record)
+            return await self._answer(updated, limits, record)
         except BaseException:
             # Also where the session has ended: the token then leads nowhere.
             release = self._refresh_tokens.release_refresh_token
@@ -263,9 +265,7 @@ class Sessions:
         await self.end(grant.id, reason)
         return OAuthError("invalid_grant", error.detail)
 
-    async def _answer(
-        self, grant: Grant, limits: Limits, confirmation: Confirmation | None, record: Record
-    ) -> TokenAnswer:
+    async def _answer(self, grant: Grant, limits: Limits, record: Record) -> TokenAnswer:
         now = int(self._clock())
         ends_at = self._ends_at(grant)
         grant = replace(grant, renewed_at=now, expires_at=min(ends_at, now + self._lifetimes.session_idle_s))
@@ -274,7 +274,6 @@ class Sessions:
             issued_at=now,
             expires_at=min(ends_at, now + self._lifetimes.access_token_s),
             limits=narrowed(grant.limits, limits),
-            confirmation=grant.confirmation or confirmation,
         )
         minted = self._tokens.mint(principal, grant.client)
         await self._stored(grant)
@@ -307,3 +306,10 @@ def _check_key(grant: Grant, confirmation: Confirmation | None) -> None:
     """Hold a public client to the key that its tokens were bound to at first (RFC 9449, section 5)."""
     if grant.confirmation is not None and grant.confirmation != confirmation:
         raise OAuthError("invalid_grant", "the session is bound to a key: prove in this request that you hold it")
+
+
+def _check_no_new_key(grant: Grant, confirmation: Confirmation | None) -> None:
+    # A certificate belongs to the connection, and asks for nothing.
+    if grant.confirmation is None and confirmation is not None and confirmation.method == "jkt":
+        detail = "a session that is bound to no key is not bound by a renewal: log in with the key, or send no proof"
+        raise OAuthError("invalid_request", detail)

@@ -302,12 +302,45 @@ def test_tokens_are_bound_to_the_certificate_of_the_connection(tmp_path: Path) -
 
     async def story(gateway: Gateway) -> None:
         gateway.thumbprint = "A" * 43
-        answer = await gateway.exchange(gateway.world.corp.token())
-        assert answer.json()["token_type"] == "Bearer"
-        principal = await gateway.world.federation.authenticate(answer.json()["access_token"].encode())
-        assert principal.confirmation is not None and principal.confirmation.method == "x5t#S256"
-        gateway.thumbprint = None
-        assert error_of(await gateway.exchange(answer.json()["access_token"])) == "invalid_request"
+        for answer in (await gateway.login(), (await gateway.exchange(gateway.world.k8s.token(sub="agent"))).json()):
+            assert answer["token_type"] == "Bearer"
+            principal = await gateway.world.federation.authenticate(answer["access_token"].encode())
+            assert principal.confirmation is not None and principal.confirmation.method == "x5t#S256"
+            gateway.thumbprint = None
+            assert error_of(await gateway.exchange(answer["access_token"])) == "invalid_request"
+            gateway.thumbprint = "A" * 43
+
+    in_gateway(tmp_path, story)
+
+
+def test_a_token_that_was_made_without_a_key_gets_none_later(tmp_path: Path) -> None:
+    """A thief has a key too: only who logs in says which one a token is bound to."""
+
+    async def story(gateway: Gateway) -> None:
+        key = ProofKey()
+
+        def proof() -> dict[str, str]:
+            return {"DPoP": key.proof("POST", PUBLIC_URL + TOKEN, iat=NOW)}
+
+        answer = await gateway.login()
+        renewal = {
+            "grant_type": REFRESH_TOKEN,
+            "client_id": "portcullis-cli",
+            "refresh_token": answer["refresh_token"],
+        }
+        exchange = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": JWT_TYPE}
+        refused = [
+            await gateway.post(TOKEN, headers=proof(), **renewal),
+            await gateway.post(TOKEN, headers=proof(), **exchange, subject_token=answer["access_token"]),
+            await gateway.post(TOKEN, headers=proof(), **exchange, subject_token=gateway.world.corp.token()),
+        ]
+        for response in refused:
+            assert error_of(response) == "invalid_request"
+            assert "log in with the key" in response.json()["error_description"]
+        assert (await gateway.post(TOKEN, **renewal)).json()["token_type"] == "Bearer"
+        workload = gateway.world.k8s.token(sub="agent")
+        bound = await gateway.post(TOKEN, headers=proof(), **exchange, subject_token=workload)
+        assert bound.json()["token_type"] == "DPoP"
 
     in_gateway(tmp_path, story)
 

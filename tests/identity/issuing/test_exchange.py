@@ -415,15 +415,72 @@ def test_what_is_made_from_a_bound_token_is_bound_to_the_same_key(tmp_path: Path
     in_issuing(tmp_path, story)
 
 
-@pytest.mark.parametrize("confirmation", [KEY, CERTIFICATE])
-def test_a_result_is_bound_to_the_key_that_is_shown(tmp_path: Path, confirmation: Confirmation) -> None:
+UNBOUND = ["a person's at a provider", "a person's own", "a workload's own", "a delegated one"]
+
+
+async def unbound(world: Issuing, which: str) -> str:
+    """Return a token that is bound to no key."""
+    match which:
+        case "a person's at a provider":
+            return world.corp.token().decode()
+        case "a person's own":
+            return (await world.tokens_of_a_login())[0]
+        case "a workload's own":
+            return await exchanged(world, world.k8s.token(sub="agent"))
+        case _:
+            return await exchanged(world, world.corp.token(), actor=world.k8s.token(sub="agent"))
+
+
+@pytest.mark.parametrize("which", UNBOUND)
+def test_a_stolen_token_is_not_made_into_a_bound_one(tmp_path: Path, which: str) -> None:
+    """Else a backend that demands binding would let a thief in, with the thief's own key."""
+
     async def story(world: Issuing) -> None:
-        request = asked(world.corp.token())
+        token = await unbound(world, which)
+        error = await refused(world, token, confirmation=KEY)
+        assert error.error == "invalid_request"
+        assert "log in with the key" in error.description
+        # A client certificate is there on every request of a connection that has one.
+        again = await exchanged(world, token, confirmation=CERTIFICATE)
+        assert (await principal_of(world, again)).confirmation is None
+
+    in_issuing(tmp_path, story)
+
+
+@pytest.mark.parametrize("which", ["a person's at a provider", "a workload's own"])
+def test_acting_for_somebody_binds_no_token_of_a_persons_or_of_the_gateways(tmp_path: Path, which: str) -> None:
+    async def story(world: Issuing) -> None:
+        actor, bob = await unbound(world, which), world.corp.token(sub="bob")
+        assert (await refused(world, bob, actor=actor, confirmation=KEY)).error == "invalid_request"
+        token = await exchanged(world, bob, actor=actor, confirmation=CERTIFICATE)
+        assert (await principal_of(world, token)).confirmation is None
+
+    in_issuing(tmp_path, story)
+
+
+@pytest.mark.parametrize("confirmation", [KEY, CERTIFICATE])
+def test_a_workload_binds_what_its_provider_gave_it_at_the_exchange(tmp_path: Path, confirmation: Confirmation) -> None:
+    """It has no login: the short-lived token of its provider stands for one, also where it is to act for a person."""
+
+    async def story(world: Issuing) -> None:
+        workload = world.k8s.token(sub="agent")
         answer = await world.exchange.exchange(
-            request, may_act=forbidden, confirmation=confirmation, record=world.record
+            asked(workload), may_act=forbidden, confirmation=confirmation, record=world.record
         )
         assert answer.token_type == ("DPoP" if confirmation == KEY else "Bearer")
         assert (await principal_of(world, answer.access_token)).confirmation == confirmation
+        delegated = await exchanged(world, world.corp.token(), actor=workload, confirmation=confirmation)
+        assert (await principal_of(world, delegated)).confirmation == confirmation
+
+    in_issuing(tmp_path, story)
+
+
+def test_a_bound_subject_stays_bound_to_its_own_key_whoever_acts(tmp_path: Path) -> None:
+    async def story(world: Issuing) -> None:
+        bound, workload = world.corp.token(cnf=CNF), world.k8s.token(sub="agent")
+        assert (await refused(world, bound, actor=workload, confirmation=OTHER_KEY)).error == "invalid_request"
+        token = await exchanged(world, bound, actor=workload, confirmation=KEY)
+        assert (await principal_of(world, token)).confirmation == KEY
 
     in_issuing(tmp_path, story)
 

@@ -25,6 +25,7 @@ from tests.parts.issuing import LIFETIMES, Issuing, alice
 
 KEY = Confirmation("jkt", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")
 OTHER_KEY = Confirmation("jkt", "A" * 42 + "A")
+CERTIFICATE = Confirmation("x5t#S256", "A" * 43)
 
 
 def in_issuing(tmp_path: Path, story: Callable[[Issuing], Awaitable[None]], **options: Any) -> None:
@@ -181,6 +182,21 @@ def test_tokens_bound_to_a_key_are_renewed_with_that_key_only(tmp_path: Path) ->
         assert await refused(renew(world, refresh, confirmation=OTHER_KEY)) == "invalid_grant"
         access, _ = await renew(world, refresh, confirmation=KEY)
         assert (await world.federation.authenticate(access.encode())).confirmation == KEY
+
+    in_issuing(tmp_path, story)
+
+
+def test_a_stolen_refresh_token_is_not_made_into_a_bound_access_token(tmp_path: Path) -> None:
+    """Else a backend that demands binding would let a thief in, with the thief's own key."""
+
+    async def story(world: Issuing) -> None:
+        _, refresh = await world.tokens_of_a_login()
+        assert await refused(renew(world, refresh, confirmation=KEY)) == "invalid_request"
+        # The refusal costs its owner nothing, and a client certificate alone asks for nothing.
+        access, refresh = await renew(world, refresh, confirmation=CERTIFICATE)
+        assert (await world.federation.authenticate(access.encode())).confirmation is None
+        access, _ = await renew(world, refresh)
+        assert (await world.federation.authenticate(access.encode())).confirmation is None
 
     in_issuing(tmp_path, story)
 
