@@ -34,8 +34,9 @@ def check(
 ) -> None:
     """Check the file, and that every file and environment variable that it names is there; also the database.
 
-    All errors are listed at once. Exit code 2 where there is one; with --online, 1 where a provider does not fit or the
-    identity state can't be used. A warning changes no exit code.
+    All errors are listed at once. Exit code 2 where there is one; a warning changes no exit code.
+
+    With --online, exit code 1 where a provider does not fit or the identity state can't be used.
     """
     from gateway.app import ADAPTERS
     from gateway.config_doubts import doubts

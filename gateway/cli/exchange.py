@@ -21,7 +21,9 @@ def exchange(
     actions: Annotated[
         list[str] | None,
         typer.Option(
-            "--action", metavar="PATTERN", help="An action it is good for, such as `s3:Get*`; by default all."
+            "--action",
+            metavar="PATTERN",
+            help="An action it is good for, such as `s3:Get*`; repeated, several; by default all.",
         ),
     ] = None,
     subject_token_file: Annotated[
@@ -43,8 +45,9 @@ def exchange(
 ) -> None:
     """Print a token that is good for less: some backends, some actions, or in somebody else's hands.
 
-    It can't be renewed, and ends with the token that it was made from at the latest. Tokens are read from files, never
-    from arguments, which every process on the machine can see.
+    It can't be renewed, and ends with the token that it was made from at the latest.
+
+    Tokens are read from files, never from arguments, which every process on the machine can see.
     """
     from gateway.cli.authorization_server import discover
     from gateway.cli.caller import Caller
@@ -86,6 +89,8 @@ def _token_in(path: Path) -> str:
         token = data.decode("ascii").strip()
     except UnicodeDecodeError:
         token = ""
+    if token[:7].lower() == "bearer ":
+        raise CommandError(f"{path} has `Bearer ` in front of the token, which is the header's: leave that off")
     if not token or len(data) > _MAX_TOKEN_BYTES or any(character.isspace() for character in token):
         raise CommandError(f"{path} does not hold one token and nothing else")
     return token

@@ -56,11 +56,21 @@ def gateway_url(text: str) -> str:
     # urlsplit drops line breaks, and would make another host of what was typed.
     if not text.isprintable() or not _HOST.fullmatch(netloc) or "@" in parts.netloc:
         raise wrong
-    if parts.scheme not in _DEFAULT_PORTS or parts.path not in ("", "/") or parts.query or parts.fragment:
+    if parts.scheme not in _DEFAULT_PORTS:
         raise wrong
     if not is_confidential(text):
         raise CommandError(f"{text!r} would carry your token in the clear: use https")
-    return f"{parts.scheme}://{netloc}" + (f":{port}" if port not in (None, _DEFAULT_PORTS[parts.scheme]) else "")
+    url = f"{parts.scheme}://{netloc}" + (f":{port}" if port not in (None, _DEFAULT_PORTS[parts.scheme]) else "")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise CommandError(f"{text!r} is more than the gateway's URL: give {url} alone")
+    return url
+
+
+def unsendable(token: str) -> str:
+    """Return why a text can't be a token, without a part of it."""
+    if token[:7].lower() == "bearer ":
+        return "the token has `Bearer ` in front of it, which is the header's: leave that off"
+    return "the token holds characters that no token has"
 
 
 def ask(
@@ -79,7 +89,7 @@ def ask(
     if token is not None:
         # The HTTP library would refuse the header too, and its error shows it.
         if _BEARER_TOKEN.fullmatch(token) is None:
-            raise RefusedTokenError("the token holds characters that no token has")
+            raise RefusedTokenError(unsendable(token))
         headers["Authorization"] = f"Bearer {token}"
     method = "GET" if body is None else "POST"
     try:

@@ -28,6 +28,8 @@ def explain(token: bytes, settings: Settings, bundle: PolicyBundle) -> Report:
     """
     if not token:
         raise CommandError("there is no token: standard input or the file is empty")
+    if token[:7].lower() == b"bearer ":
+        raise CommandError("the token has `Bearer ` in front of it, which is the header's: leave that off")
     try:
         explanation, notes = asyncio.run(_explained(token, settings, bundle))
     except SecretError as error:
@@ -125,6 +127,10 @@ def _principal_lines(principal: Principal, bundle: PolicyBundle) -> list[str]:
     if workload is not None:
         lines.append(f"workload     {workload.name}, {identities_place(bundle, workload.line)}")
     lines.append(f"groups       {', '.join(principal.groups) or 'none'}")
+    # What is not there does not bound the token.
+    for label, limit in (("only for", principal.limits.backends), ("only to", principal.limits.actions)):
+        if limit is not None:
+            lines.append(f"{label:<13}{', '.join(limit) or 'nothing'}")
     lines += role_lines(holdings(bundle, principal.subject, principal.groups))
     return lines
 
@@ -137,6 +143,12 @@ def _principal_document(principal: Principal, bundle: PolicyBundle) -> dict[str,
         "username": principal.username,
         "groups": list(principal.groups),
         "expires_at": principal.expires_at,
+        "backends": _listed(principal.limits.backends),
+        "actions": _listed(principal.limits.actions),
         "token_sha256": principal.token_sha256,
         "roles": role_documents(holdings(bundle, principal.subject, principal.groups)),
     }
+
+
+def _listed(limit: tuple[str, ...] | None) -> list[str] | None:
+    return list(limit) if limit is not None else None

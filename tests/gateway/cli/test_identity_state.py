@@ -15,7 +15,7 @@ from gateway.app import create_identity_state, open_identity_state
 from gateway.settings import StateSettings
 from identity.issuer.own_claims import claims_of
 from identity.issuer.signing_keys import SigningKeys
-from identity.principal import Delegate, Principal
+from identity.principal import UNLIMITED, Delegate, Limits, Principal
 from identity.revocation import Revocation
 from identity.scim.schema import USER
 from identity.scim.service import ScimService
@@ -67,7 +67,7 @@ def _who(run: Run, world: World, token: str) -> Result:
     return run("identity", "who", f"@{file}", "--config", world.site.config)
 
 
-def _own_token(world: World, store: SqlState) -> str:
+def _own_token(world: World, store: SqlState, limits: Limits = UNLIMITED) -> str:
     now = int(time.time())
     principal = Principal(
         subject="user:alice",
@@ -83,6 +83,8 @@ def _own_token(world: World, store: SqlState) -> str:
         amr=(),
         token_sha256="",
         delegates=(Delegate("user:corp:agent", "corp", "sub-agent", ()),),
+        limits=limits,
+        provisioned_as="sub-alice",
     )
     keys = SigningKeys(store, world.sealer, issuer=PUBLIC_URL, signing_key_s=DAY_S)
     asyncio.run(keys.load())
@@ -99,6 +101,20 @@ def test_a_token_of_the_gateways_own_resolves_without_a_gateway(run: Run, world:
     assert "issued by this gateway" in done.out
     assert "through user:corp:agent" in done.out
     assert "subject      user:alice" in done.out.splitlines()
+
+
+def test_what_a_token_is_narrowed_to_is_shown(run: Run, world: World) -> None:
+    with world.opened() as (store, _):
+        narrowed = _own_token(world, store, Limits(backends=("logs",), actions=("s3:Get*", "query")))
+        everything = _own_token(world, store)
+    lines = _who(run, world, narrowed).out.splitlines()
+    assert "only for     logs" in lines
+    assert "only to      s3:Get*, query" in lines
+    assert "only " not in _who(run, world, everything).out
+    file = world.site.directory / "token"
+    file.write_text(narrowed)
+    document = run("identity", "who", f"@{file}", "--config", world.site.config, "--format", "json").json
+    assert (document["backends"], document["actions"]) == (["logs"], ["s3:Get*", "query"])
 
 
 def test_nothing_is_written(run: Run, world: World) -> None:
@@ -145,3 +161,9 @@ def test_state_that_can_not_be_read_is_told_and_the_rest_shown(run: Run, world: 
     assert "what was revoked or pushed by SCIM is not looked at" in done.out
     done = _who(run, world, own)
     assert (done.code, "it says that it is the gateway's own" in done.out) == (1, True)
+
+
+def test_bearer_in_front_of_a_token_is_told(run: Run, world: World) -> None:
+    done = _who(run, world, "Bearer s3cret")
+    assert (done.code, "which is the header's: leave that off" in done.err) == (2, True)
+    assert "s3cret" not in done.out + done.err
