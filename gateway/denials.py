@@ -9,11 +9,16 @@ from gateway.problems import Problem
 
 
 def decision_members(
-    asked: AccessRequest, decision: Decision, roles: tuple[str, ...], step_up: StepUp | None
+    asked: AccessRequest,
+    decision: Decision,
+    roles: tuple[str, ...],
+    step_up: StepUp | None,
+    lacking_binding: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return the JSON form of a decision, the same in a 403 and in the answer of can-i.
 
-    `step_up` is the login that would allow it, None where none would.
+    `step_up` is the login that would allow it, None where none would. `lacking_binding`: the backend would refuse the
+    token before the policy is asked, since it is bound in none of these ways.
     """
     rule = decision.rule
     return {
@@ -27,6 +32,7 @@ def decision_members(
         "role_path": list(decision.role_path),
         "roles_that_would_allow": list(roles),
         "step_up": _step_up_members(step_up) if step_up is not None else None,
+        "token_binding_required": list(lacking_binding) or None,
         "policy": {"commit": decision.revision.commit, "digest": decision.revision.digest},
     }
 

@@ -15,6 +15,10 @@ from identity.rejections import rejection
 DPOP_CHALLENGE: Final = {"algs": " ".join(PROOF_ALGORITHMS)}
 _BINDINGS: Final = {"jkt": "dpop", "x5t#S256": "mtls"}
 _WAYS: Final = {"dpop": "to a key by DPoP", "mtls": "to the client certificate of the connection"}
+_REMEDIES: Final = {
+    "dpop": "use a client that gets its token with a DPoP proof (RFC 9449)",
+    "mtls": "get the token with your client certificate, and show that here (RFC 8705)",
+}
 
 
 class Possession:
@@ -99,17 +103,27 @@ def token_binding(principal: Principal) -> str:
     return _BINDINGS[principal.confirmation.method] if principal.confirmation is not None else "none"
 
 
+def lacking_binding(backend: Backend | None, principal: Principal) -> tuple[str, ...]:
+    """Return the bindings (`dpop`, `mtls`) of which the backend demands one and the token has none; else empty."""
+    if backend is None or not backend.token_binding or token_binding(principal) in backend.token_binding:
+        return ()
+    return tuple(backend.token_binding)
+
+
 def binding_problem(backend: Backend | None, principal: Principal) -> Problem | None:
     """Return the 401 of a caller whose token is not bound as the backend demands, None where it is."""
-    if backend is None or not backend.token_binding or token_binding(principal) in backend.token_binding:
+    lacking = lacking_binding(backend, principal)
+    if backend is None or not lacking:
         return None
-    wanted = " or ".join(_WAYS[way] for way in backend.token_binding)
-    is_dpop = "dpop" in backend.token_binding
+    wanted = " or ".join(_WAYS[way] for way in lacking)
+    # The command line's own login is bound to nothing: logging in again would not help.
+    how = ", or ".join(_REMEDIES[way] for way in lacking)
+    is_dpop = "dpop" in lacking
     return Problem(
         "token_binding_required",
-        f"{backend.name} takes only a token that is bound {wanted}: log in for one",
+        f"{backend.name} takes only a token that is bound {wanted}: {how}",
         "invalid_token",
-        {"token_binding": list(backend.token_binding)},
+        {"token_binding": list(lacking)},
         scheme="DPoP" if is_dpop else "Bearer",
         parameters=DPOP_CHALLENGE if is_dpop else {},
     )

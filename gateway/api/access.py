@@ -12,6 +12,7 @@ from gateway.denials import decision_members
 from gateway.judgement import request_context
 from gateway.policy.request import AccessRequest, Decision
 from gateway.policy.step_up import stronger_login
+from gateway.possession import lacking_binding
 from gateway.problems import Problem
 from identity.principal import Delegate, Kind, Principal
 
@@ -76,14 +77,20 @@ def router(services: Services) -> APIRouter:
     ) -> dict[str, Any]:
         """Decide, without doing it, whether the caller may do an action on a resource now.
 
-        The environment is the backend's own where it is not given.
+        The environment is the backend's own where it is not given. `allowed` is the policy's word; where the backend
+        takes only bound tokens and the caller's is not, `token_binding_required` says in which ways one can be.
         """
+        if resource.startswith("/"):
+            # Whatever the environment: nothing that is asked for has such a name.
+            detail = "the resource begins with a slash: leave it off and begin with the backend's name"
+            raise ProblemError(Problem("bad_parameter", detail))
         backend = services.backends.get(resource.partition("/")[0])
         if environment is None:
             if backend is None:
                 detail = "the resource begins with no backend's name: give the environment, or correct the resource"
                 raise ProblemError(Problem("bad_parameter", detail))
             environment = backend.environment
+        lacking = lacking_binding(backend, principal)
         context = request_context(exchange_of(request), principal)
         engine = services.policy.engine
         # As on the data path: whoever acts for somebody needs the right as well.
@@ -93,14 +100,14 @@ def router(services: Services) -> APIRouter:
         ]
         if not principal.limits.allow(resource.partition("/")[0], action):
             beyond = Decision(False, "beyond_token", None, (principal.subject,), engine.revision)
-            return decision_members(everything[0], beyond, (), None)
+            return decision_members(everything[0], beyond, (), None, lacking)
         asked = next((each for each in everything if not engine.decide(each).allowed), everything[0])
         decision = engine.decide(asked)
         if decision.allowed:
-            return decision_members(asked, decision, (), None)
+            return decision_members(asked, decision, (), None, lacking)
         is_persons = principal.kind == "user" and asked is everything[0]
         step_up = stronger_login(engine, *everything) if is_persons else None
-        return decision_members(asked, decision, engine.roles_that_would_allow(asked), step_up)
+        return decision_members(asked, decision, engine.roles_that_would_allow(asked), step_up, lacking)
 
     return routes
 

@@ -14,10 +14,11 @@ def token(
     max_age_s: Annotated[int | None, MAX_AGE_OPTION] = None,
     output: FormatOption = Format.text,
 ) -> None:
-    """Print the current token, as in `curl -H "Authorization: Bearer $(portcullis token)"`.
+    """Print the current token, as in `curl -H "Authorization: Bearer $(portcullis token)" URL`.
 
-    It is PORTCULLIS_TOKEN where that is set; else the login's, renewed where it must and can be. With --acr or
-    --max-age the person is asked to log in again where the login is weaker than that.
+    It is PORTCULLIS_TOKEN where that is set, else the login's, renewed first where it ends soon.
+
+    With --acr or --max-age, the person is asked to log in again first where the login is weaker than that.
     """
     from gateway.cli.assurance import Assurance
     from gateway.cli.caller import Caller
@@ -52,7 +53,10 @@ def whoami(gateway: Annotated[str | None, GATEWAY_OPTION] = None, output: Format
 def can_i(
     action: Annotated[str, typer.Argument(metavar="ACTION", help="What to do, such as `query` or `s3:GetObject`.")],
     resource: Annotated[
-        str, typer.Argument(metavar="RESOURCE", help="With what: a path that begins with a backend's name.")
+        str,
+        typer.Argument(
+            metavar="RESOURCE", help="With what: a path that begins with a backend's name, no slash before it."
+        ),
     ],
     environment: Annotated[
         str | None, typer.Option("--env", metavar="NAME", help="Where; by default the backend's own environment.")
@@ -89,6 +93,10 @@ def _print_decision(action: str, resource: str, answer: dict[str, Any]) -> None:
     if stronger:
         also = "or would" if answer["roles_that_would_allow"] else "would"
         print_text(f"{also} need a stronger login: `portcullis login{stronger}`")
+    bindings = answer.get("token_binding_required")
+    if bindings:
+        ways = " or ".join(_BINDINGS.get(str(way), str(way)) for way in bindings)
+        print_text(f"token      refused all the same: the backend takes only one that is bound to {ways}")
     policy = answer["policy"]
     print_text(f"policy     {policy['commit'] or 'no commit'} {policy['digest']}")
 
@@ -104,6 +112,7 @@ def _stronger_login(answer: dict[str, Any]) -> str:
     return Assurance(tuple(str(value) for value in acr_values), max_age if isinstance(max_age, int) else None).options()
 
 
+_BINDINGS = {"dpop": "a key by DPoP proofs", "mtls": "a client certificate"}
 _ANSWERS = {
     "/-/api/v1/whoami": ("subject", "username", "provider", "issuer", "groups", "expires_at"),
     "/-/api/v1/can-i": ("allowed", "reason", "rule", "role_path", "roles_that_would_allow", "policy"),

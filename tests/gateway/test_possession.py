@@ -206,12 +206,25 @@ def test_a_backend_can_demand_a_bound_token(place: Place) -> None:
     response = place.get("/bound/x", bearer(place.unbound))
     assert refusal(response) == (401, "token_binding_required", "", "DPoP")
     assert response.json()["token_binding"] == ["dpop", "mtls"]
+    remedy = ": use a client that gets its token with a DPoP proof (RFC 9449), or get the token with your client certif"
+    assert remedy in response.json()["detail"]
     assert 'error="invalid_token"' in response.headers["www-authenticate"]
     assert 'algs="ES256' in response.headers["www-authenticate"]
     assert place.get("/bound/x", place.with_proof("/bound/x")).status_code == 200
     index, _, _ = response.headers["portcullis-receipt"].partition(":")
     row = stored_rows(place.site)[int(index)]
     assert (row.verdict, row.actor) == ("denied", "user:corp:alice@example.com")
+
+
+def test_can_i_says_beforehand_that_the_token_must_be_bound(place: Place) -> None:
+    """The policy's word stands beside it: the rule is there, the token is not good enough."""
+    question = "/-/api/v1/can-i"
+    for resource, lacking in (("bound/x", ["dpop", "mtls"]), ("open/x", None)):
+        query = f"{question}?action=use&resource={resource}"
+        answer = place.get(query, bearer(place.unbound)).json()
+        assert (answer["allowed"], answer["token_binding_required"]) == (True, lacking)
+    bound = place.get(f"{question}?action=use&resource=bound/x", place.with_proof(question)).json()
+    assert (bound["allowed"], bound["token_binding_required"]) == (True, None)
 
 
 def test_strangers_do_not_learn_which_backend_demands_it(place: Place) -> None:

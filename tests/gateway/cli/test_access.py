@@ -50,6 +50,9 @@ def test_a_real_gateway_says_who_and_what(front: Front, run: Run, monkeypatch: p
     assert run("can-i", "use", "raw/open/x", "--env", "staging").code == 1
     unknown = run("can-i", "use", "nowhere/x")
     assert (unknown.code, "begins with no backend's name" in unknown.err) == (2, True)
+    for environment in ([], ["--env", "prod"]):
+        slash = run("can-i", "use", "/raw/open/x", *environment)
+        assert (slash.code, "begins with a slash: leave it off" in slash.err) == (2, True)
 
 
 def test_a_real_gateway_refuses_a_bad_token(front: Front, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +88,40 @@ def test_a_token_that_can_not_be_sent_is_not_shown(
     monkeypatch.setenv("PORTCULLIS_TOKEN", " the-token\r\n")
     assert run("whoami").code == 0
     assert signed_in.asked[-1][2] == "Bearer the-token"
+
+
+def test_bearer_in_front_of_a_token_is_told(
+    run: Run, signed_in: FakeGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PORTCULLIS_TOKEN", "Bearer s3cret")
+    done = run("whoami")
+    assert (done.code, "`Bearer ` in front of it, which is the header's: leave that off" in done.err) == (2, True)
+    (tmp_path / "token").write_text("bearer s3cret\n")
+    of_a_file = run("exchange", "--subject-token-file", tmp_path / "token")
+    assert (of_a_file.code, "`Bearer ` in front of the token" in of_a_file.err) == (2, True)
+    assert "s3cret" not in done.err + of_a_file.err
+    assert signed_in.asked == []
+
+
+def test_a_backend_that_takes_only_bound_tokens_is_told(run: Run, signed_in: FakeGateway) -> None:
+    answer: dict[str, Any] = {
+        "allowed": True,
+        "reason": "allowed_by_rule",
+        "rule": None,
+        "role_path": [],
+        "roles_that_would_allow": [],
+        "token_binding_required": ["dpop", "mtls"],
+        "policy": {"commit": "", "digest": "d"},
+    }
+    signed_in.answers["/-/api/v1/can-i"] = 200, answer
+    done = run("can-i", "read", "x/y")
+    assert done.code == 0
+    assert (
+        "token      refused all the same: the backend takes only one that is bound to a key by DPoP proofs or a client "
+        "certificate" in done.out.splitlines()
+    )
+    signed_in.answers["/-/api/v1/can-i"] = 200, answer | {"token_binding_required": None}
+    assert "token  " not in run("can-i", "read", "x/y").out
 
 
 def test_who_acts_and_what_a_token_is_good_for_is_told(run: Run, signed_in: FakeGateway) -> None:
@@ -226,11 +263,11 @@ def test_a_gateway_that_is_not_there_is_told(run: Run, signed_in: FakeGateway) -
     ("url", "message"),
     [
         ("gateway.example.com", "is no gateway URL"),
-        ("https://gateway.example.com/path", "is no gateway URL"),
+        ("https://gateway.example.com/path", "give https://gateway.example.com alone"),
         ("ftp://gateway.example.com", "is no gateway URL"),
         ("https://gateway.example.com:port", "is no gateway URL"),
         ("https://alice@gateway.example.com", "is no gateway URL"),
-        ("https://gateway.example.com/#x", "is no gateway URL"),
+        ("https://gateway.example.com/#x", "give https://gateway.example.com alone"),
         ("https://gateway.example.com\n.evil.example.com", "is no gateway URL"),
         ("https://[::1", "is no gateway URL"),
         ("http://gateway.example.com", "would carry your token in the clear"),
@@ -252,6 +289,13 @@ def test_a_url_that_is_none_or_not_safe_is_refused(run: Run, signed_in: FakeGate
 def test_a_gateway_has_one_spelling(url: str, spelling: str) -> None:
     """A login is found again however its gateway's URL was typed."""
     assert gateway_url(url) == spelling
+
+
+def test_a_gateway_url_with_more_than_scheme_and_host_is_told_what_to_give(run: Run) -> None:
+    for more in ("/-/console/", "/deploy/", "?x=1", "/#x"):
+        done = run("whoami", "--gateway", f"https://Gateway.example.com:443{more}")
+        told = "is more than the gateway's URL: give https://gateway.example.com alone"
+        assert (done.code, told in done.err) == (2, True)
 
 
 def test_a_denial_of_the_gateways_own_api_is_a_finding(run: Run, signed_in: FakeGateway) -> None:
