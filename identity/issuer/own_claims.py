@@ -35,7 +35,8 @@ from identity.strict_json import JsonObject
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105  # a media type
 MAX_DELEGATES: Final = 4
-# Eight exchanges, each of a subject's and an actor's token, each of these in two spellings: 2.9 kB of a token.
+# An exchange adds up to two, and up to two more with an actor (both spellings of each token). So the longest chain of
+# delegates fits, narrowed at every step, with actors' tokens that were exchanged themselves; it is 2.9 kB of a token.
 MAX_MADE_FROM: Final = 32
 
 _SIGNS = r"[A-Za-z0-9._@+=|:/~-]{1,400}"
