@@ -78,7 +78,7 @@ class CodeFlow:
         if answer.get("iss") != self._server.issuer:
             raise CommandError(f"the answer does not come from {self._server.issuer}: the login was stopped (RFC 9207)")
         if "error" in answer:
-            raise CommandError(f"the login was refused: {answer.get('error_description') or answer['error']}")
+            raise CommandError(f"the login did not work: {answer.get('error_description') or answer['error']}")
         if not answer.get("code"):
             raise CommandError("the gateway sent no code: run `portcullis login` again")
         return request_tokens(

@@ -1,6 +1,7 @@
 """Receives the browser on a loopback address at the end of a login (RFC 8252 section 7.3)."""
 
 import hmac
+import html
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,11 +9,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+from gateway.cli.output import printable
+
 _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Portcullis</title>
 <p>%s Go back to the terminal; this page can be closed.</p></html>
 """
 _DONE = _PAGE % b"The browser's part is done."
-_REFUSED = _PAGE % b"The login was refused."
+_MAX_REASON = 300
 
 
 class LoopbackRedirect:
@@ -35,7 +38,7 @@ class LoopbackRedirect:
                 # RFC 6749 section 3.1: no parameter more than once.
                 good = parts.path == "/callback" and all(len(values) == 1 for values in fields.values())
                 good = good and hmac.compare_digest(answer.get("state", "").encode(), state.encode())
-                body = (_REFUSED if "error" in answer else _DONE) if good else b"Not part of a login.\n"
+                body = _page(answer) if good else b"Not part of a login.\n"
                 self.send_response(200 if good else 404)
                 self.send_header("Content-Type", "text/html; charset=utf-8" if good else "text/plain")
                 self.send_header("Content-Length", str(len(body)))
@@ -77,3 +80,11 @@ class LoopbackRedirect:
             return self._answers.get(timeout=timeout_s)
         except queue.Empty:
             return None
+
+
+def _page(answer: dict[str, str]) -> bytes:
+    """Return what the person sees: of a failure also why, for the gateway's page on it may have gone by too soon."""
+    if "error" not in answer:
+        return _DONE
+    reason = printable(answer.get("error_description", ""))[:_MAX_REASON]
+    return _PAGE % f"The login did not work{f' ({html.escape(reason)})' if reason else ''}.".encode()

@@ -5,7 +5,6 @@ provider, who usually knows the person still, is asked whether it vouches for th
 which that session asks again at each renewal.
 """
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
@@ -17,20 +16,19 @@ from gateway.console.page import PageError, PageRoute, page, redirect
 from gateway.console.recorded_sessions import begin_recorded, record_refusal
 from gateway.console.same_origin import csrf_token, own_form
 from gateway.console.services import ConsoleServices
+from gateway.console.waiting_client import AUTHORIZE_PAGE
 from identity.issuer.authorization import AuthorizationRequest, BadAuthorizationRequestError, unknown_provider
 from identity.issuer.oauth_error import OAuthError
 from identity.issuer.sessions import LoginOverError
 from identity.principal import Limits
 from identity.return_to import is_own_page
 
-PATH: Final = "/-/oauth/authorize"
-
 
 def router(services: ConsoleServices) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get(PATH)
+    @routes.get(AUTHORIZE_PAGE)
     async def ask(request: Request) -> Response:
         try:
             asked = services.authorization.request(request.scope["query_string"])
@@ -54,10 +52,10 @@ def router(services: ConsoleServices) -> APIRouter:
             subject=session.principal.subject,
             details=_details(session, asked),
             address=here,
-            token=csrf_token(session, PATH),
+            token=csrf_token(session, AUTHORIZE_PAGE),
         )
 
-    @routes.post(PATH)
+    @routes.post(AUTHORIZE_PAGE)
     async def decide(request: Request) -> Response:
         here = _here(request)
         session, form = await own_form(services, request, login_address(here))
@@ -103,7 +101,7 @@ def limits_in_words(limits: Limits) -> list[tuple[str, str]]:
 
 def _here(request: Request) -> str:
     query = request.scope["query_string"].decode("latin-1")
-    return f"{PATH}?{query}" if query else PATH
+    return f"{AUTHORIZE_PAGE}?{query}" if query else AUTHORIZE_PAGE
 
 
 def _over() -> PageError:

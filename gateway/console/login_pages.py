@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from audit.store import AuditUnavailableError
 from gateway.api.problem_error import exchange_of
 from gateway.console.browser_session import (
     begin_session,
@@ -20,13 +21,14 @@ from gateway.console.page import PageError, PageRoute, page, redirect, sentence
 from gateway.console.recorded_sessions import begin_recorded, end_recorded, record_refusal
 from gateway.console.same_origin import csrf_token, own_form
 from gateway.console.services import ConsoleServices
+from gateway.console.waiting_client import client_address
 from identity.authenticator import InvalidCredentialError, ProviderUnavailableError
 from identity.issuer.clients import CONSOLE
 from identity.issuer.parameters import Parameters
 from identity.login import CALLBACK_PATH, LOGIN_WITHIN_S, FinishedLogin, PendingLogin, is_state
 from identity.relying_party_messages import LoginError
 from identity.return_to import is_own_page
-from identity.state import Grant
+from identity.state import Grant, StateUnavailableError
 
 CONSOLE_PAGE: Final = "/-/console/"
 # Tabs that may log in at once. More would only fill the browser's requests with cookies until they are refused.
@@ -90,9 +92,12 @@ def router(services: ConsoleServices) -> APIRouter:
             return page("choose.html", choices=_choices(services, wish))
         if wish.provider not in party.providers:
             raise PageError(404, "No such provider", "Nobody can log in there.", link=("Log in", "/-/login"))
-        begun = party.begin(
-            wish.provider, wish.return_to, acr_values=wish.acr_values, max_age=wish.max_age, prompt=wish.prompt
-        )
+        try:
+            begun = party.begin(
+                wish.provider, wish.return_to, acr_values=wish.acr_values, max_age=wish.max_age, prompt=wish.prompt
+            )
+        except ProviderUnavailableError as error:
+            raise _unreachable(services, error, wish.return_to) from None
         _make_room(services, request)
         set_cookie(request, _cookie_of(begun.state), begun.sealed, LOGIN_WITHIN_S)
         return redirect(begun.url)
@@ -104,8 +109,16 @@ def router(services: ConsoleServices) -> APIRouter:
         pending = await _pending(services, request, answer.get("state", ""))
         # Whatever comes of it, this login is not tried again.
         delete_cookie(request, _cookie_of(pending.state))
-        finished = await _finished(services, request, pending, answer, came_to=provider)
-        grant = await _begun(services, request, pending, finished)
+        try:
+            finished = await _finished(services, request, pending, answer, came_to=provider)
+            grant = await _begun(services, request, pending, finished)
+        except AuditUnavailableError:
+            detail = "this can't be recorded now, so it was not done: try again in a moment"
+            raise _failed(services, 503, detail, pending.return_to) from None
+        except StateUnavailableError as error:
+            _log.error("a login can't be finished, the identity state can't be used: %s", error)
+            detail = "the gateway can't keep sessions now: try again in a moment"
+            raise _failed(services, 503, detail, pending.return_to) from None
         begin_session(services, request, grant, pending.return_to)
         return redirect(pending.return_to)
 
@@ -166,7 +179,7 @@ async def _pending(services: ConsoleServices, request: Request, state: str) -> P
         return services.relying_party.pending(state, sealed)
     except LoginError as error:
         await record_refusal(services, request, "", client=CONSOLE, reason=error.code)
-        raise _failed(400, error.detail, CONSOLE_PAGE) from None
+        raise _failed(services, 400, error.detail, CONSOLE_PAGE) from None
 
 
 async def _finished(
@@ -175,14 +188,12 @@ async def _finished(
     try:
         return await services.relying_party.finish(pending, answer, came_to=came_to)
     except LoginError as error:
-        reason, failure = error.code, _failed(_STATUS.get(error.code, 400), error.detail, pending.return_to)
+        status = _STATUS.get(error.code, 400)
+        reason, failure = error.code, _failed(services, status, error.detail, pending.return_to)
     except InvalidCredentialError as error:
-        reason, failure = error.code, _failed(403, error.detail, pending.return_to)
+        reason, failure = error.code, _failed(services, 403, error.detail, pending.return_to)
     except ProviderUnavailableError as error:
-        # The detail names addresses and settings: it is the operator's.
-        _log.warning("a login through %s failed: %s", error.provider, error.detail)
-        text = f"the provider {error.provider} can't be reached now: try again in a moment"
-        reason, failure = "provider_unavailable", _failed(503, text, pending.return_to)
+        reason, failure = "provider_unavailable", _unreachable(services, error, pending.return_to)
     await record_refusal(services, request, pending.provider, client=CONSOLE, reason=reason)
     raise failure
 
@@ -221,9 +232,24 @@ def _cookie_of(state: str) -> str:
     return _COOKIE + state[:8]
 
 
-def _failed(status: int, detail: str, return_to: str) -> PageError:
-    begin_again = ("Begin again", login_address(return_to))
-    return PageError(status, "The login did not work", sentence(detail), link=begin_again)
+def _unreachable(services: ConsoleServices, error: ProviderUnavailableError, return_to: str) -> PageError:
+    # The detail names addresses and settings: it is the operator's.
+    _log.warning("a login through %s failed: %s", error.provider, error.detail)
+    text = f"the provider {error.provider} can't be reached now: try again in a moment"
+    return _failed(services, 503, text, return_to)
+
+
+def _failed(services: ConsoleServices, status: int, detail: str, return_to: str) -> PageError:
+    """Return the page on a login that came to nothing; where a client waits for it, it is begun anew there."""
+    client = client_address(services, return_to, status, detail)
+    return PageError(
+        status,
+        "The login did not work",
+        sentence(detail),
+        link=("Begin again", login_address(return_to)) if client is None else None,
+        client=client,
+        headers={"retry-after": "5"} if status == 503 else None,
+    )
 
 
 def _bad_link(text: str) -> PageError:

@@ -44,8 +44,8 @@ _log = logging.getLogger(__name__)
 class PageError(Exception):
     """This request can't be served as asked; `text` says to a person why, and what to do next.
 
-    `link` is what the page leads on with: words, and the address of a page of the gateway's own. `headers` are added
-    to the answer's.
+    `link` is what the page leads on with: words, and the address of a page of the gateway's own. `client` is where a
+    client waits to hear of it: the browser goes there by itself soon. `headers` are added to the answer's.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class PageError(Exception):
         text: str,
         *,
         link: tuple[str, str] | None = None,
+        client: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(text)
@@ -62,6 +63,7 @@ class PageError(Exception):
         self.title = title
         self.text = text
         self.link = link
+        self.client = client
         self.headers = headers or {}
 
 

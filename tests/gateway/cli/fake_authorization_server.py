@@ -71,7 +71,7 @@ class FakeAuthorizationServer:
         self.requests.append(dict(query))
         answer = {"state": query["state"], "iss": self.sent_issuer}
         if self.refusal:
-            answer |= {"error": self.refusal, "error_description": "no\x1b[2J"}
+            answer |= {"error": self.refusal, "error_description": "no\x1b[2J<b>"}
         else:
             code = secrets.token_urlsafe(16)
             self._codes[code] = (query["code_challenge"], query["redirect_uri"], self._session(query))

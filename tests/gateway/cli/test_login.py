@@ -122,8 +122,8 @@ def test_a_refused_login_says_so_in_the_terminal_and_in_the_browser(home: Path, 
     page = httpx.get(address_to_open(process), follow_redirects=True, trust_env=False).text
     done = finish(process)
     assert done.code == 2
-    assert "the login was refused: no\\x1b[2J" in done.err
-    assert "The login was refused." in page
+    assert "the login did not work: no\\x1b[2J" in done.err
+    assert "The login did not work (no\\x1b[2J&lt;b&gt;)." in page
 
 
 def test_a_browser_that_does_not_come_back_in_time_is_told(home: Path, fake_gateway: FakeGateway) -> None:

@@ -22,6 +22,7 @@ from tests.gateway.cli.test_step_up import Terminal
 from tests.parts.gateway import bearer
 from tests.parts.http_browser import HttpBrowser, http_browser
 from tests.parts.login_site import LoginSite
+from tests.parts.oidc_provider import CLIENT_SECRET
 from tests.parts.scripted_person import go_through
 
 MFA = "urn:example:mfa"
@@ -122,9 +123,25 @@ def test_a_login_that_is_denied_on_the_other_device(home: Path, site: LoginSite,
 def test_a_login_that_is_denied_in_the_browser(home: Path, site: LoginSite, browser: HttpBrowser) -> None:
     process = start("login", "--gateway", site.url, "--provider", "corp", "--no-browser")
     page = go_through(browser, address_to_open(process), decision="deny")
-    assert "The login was refused." in page.text
+    assert "The login did not work (the person said no)." in page.text
     done = finish(process)
-    assert (done.code, "the login was refused: the person said no" in done.err) == (2, True)
+    assert (done.code, "the login did not work: the person said no" in done.err) == (2, True)
+
+
+def test_a_login_that_fails_at_the_provider_ends_the_command_with_the_reason(
+    home: Path, site: LoginSite, browser: HttpBrowser
+) -> None:
+    process = start("login", "--gateway", site.url, "--provider", "corp", "--no-browser")
+    site.corp.set_client(client_secret="the-new-secret-nobody-told-us")
+    try:
+        page = browser.open(address_to_open(process))
+    finally:
+        site.corp.set_client(client_secret=CLIENT_SECRET)
+    reason = "the gateway can't identify itself to the provider corp: tell the platform team"
+    assert reason[1:] in page.text
+    assert reason[1:] in browser.open(page.links["Tell it now"]).text
+    done = finish(process)
+    assert (done.code, f"the login did not work: {reason}" in done.err) == (2, True)
 
 
 def test_a_login_is_renewed_and_a_refresh_token_that_comes_twice_ends_it(

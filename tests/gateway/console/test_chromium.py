@@ -16,6 +16,7 @@ from gateway.cli.redirect import LoopbackRedirect
 from tests.gateway.console.people import CONSOLE, SESSION, device, polled, whoami
 from tests.parts.chromium import chromium, page_errors
 from tests.parts.login_site import LoginSite
+from tests.parts.oidc_provider import CLIENT_SECRET
 
 
 @pytest.fixture
@@ -70,6 +71,23 @@ def test_a_person_who_says_no_leaves_the_command_line_with_an_error(site: LoginS
         answer = redirect.wait(10)
     assert answer is not None and answer["error"] == "access_denied"
     assert page_errors(page) == []
+
+
+def test_a_login_that_fails_is_read_and_then_told_to_the_command_line(site: LoginSite, page: Page) -> None:
+    state = secrets.token_urlsafe(32)
+    site.corp.set_client(client_secret="the-new-secret-nobody-told-us")
+    try:
+        with LoopbackRedirect(state) as redirect:
+            page.goto(consent_address(site, redirect, state, "v" * 43))
+            page.get_by_role("link", name="corp").click()
+            expect(page.get_by_role("heading")).to_have_text("The login did not work")
+            expect(page.get_by_role("alert")).to_contain_text("tell the platform team")
+            answer = redirect.wait(10)
+            expect(page.get_by_text("Go back to the terminal")).to_be_visible()
+            expect(page.get_by_text("tell the platform team")).to_be_visible()
+    finally:
+        site.corp.set_client(client_secret=CLIENT_SECRET)
+    assert answer is not None and (answer["error"], answer["iss"]) == ("server_error", site.url)
 
 
 def test_a_person_lets_a_device_in_by_its_code(site: LoginSite, page: Page) -> None:

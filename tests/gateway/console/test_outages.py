@@ -52,6 +52,32 @@ def test_a_provider_that_can_not_be_reached_is_503_and_no_login(own_site: LoginS
     assert events(own_site)[-1]["detail"] == "provider_unavailable"
 
 
+def test_a_client_hears_what_is_away(own_site: LoginSite, browser: HttpBrowser) -> None:
+    alice = Person(own_site, browser, "alice")
+    waits = authorize_path(provider="partner")
+    store, log = own_site.site.directory / "identity.db", own_site.site.database
+    for away in (store, log):
+        address = alice.callback(waits, "partner")
+        away.rename(away.with_suffix(".gone"))
+        page = browser.open(address)
+        away.with_suffix(".gone").rename(away)
+        assert (page.status, answer_of(page.links["Tell it now"])["error"]) == (503, "temporarily_unavailable")
+        assert page.response.headers["retry-after"] == "5"
+        assert str(away) not in page.text
+    assert "a login can't be finished, the identity state can't be used" in own_site.gateway.log
+    address = alice.callback(waits, "partner")
+    own_site.partner.stop()
+    page = browser.open(address)
+    told = answer_of(page.links["Tell it now"])
+    assert (page.status, told["error"]) == (503, "temporarily_unavailable")
+    assert told["error_description"] == "the provider partner can't be reached now: try again in a moment"
+    own_site.gateway.stop()
+    environment = {"CLIENT_SECRET": CLIENT_SECRET}
+    with GatewayProcess(own_site.site, environment=environment):
+        page = alice.open("/-/login?" + urlencode({"return_to": waits, "provider": "partner"}))
+        assert (page.status, answer_of(page.links["Tell it now"])["error"]) == (503, "temporarily_unavailable")
+
+
 def test_strangers_with_made_up_codes_are_told_to_wait_and_stop_nobody_who_is_at_work(
     own_site: LoginSite, browser: HttpBrowser
 ) -> None:
