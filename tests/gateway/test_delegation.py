@@ -125,6 +125,21 @@ def test_a_narrowed_token_reaches_nothing_else_and_is_never_widened_again(world:
     assert world.get("/deploys/app", wide).json()["code"] == "beyond_token"
 
 
+@pytest.mark.parametrize("given_up", ["person", "agent"])
+def test_who_gives_a_token_up_ends_what_was_made_from_it(world: World, given_up: str) -> None:
+    """RFC 7009, for a provider's token as for the gateway's own; SECURITY-CASES 28."""
+    person = world.people.token("alice", jti=f"given-up-{given_up}")
+    agent = world.workloads.token("agent", repository_id="74", ref="refs/heads/main", jti=f"given-up-{given_up}")
+    token = world.exchange(person, agent).json()["access_token"]
+    narrow = world.exchange(token, audience="logs").json()["access_token"]
+    assert world.get("/logs/app", narrow).status_code == 200
+    form = {"token": person if given_up == "person" else agent}
+    assert httpx.post(f"{world.gateway.url}/-/oauth/revoke", data=form).status_code == 200
+    for each in (token, narrow):
+        assert world.get("/logs/app", each).json()["error"] == "token_revoked"
+    assert world.get("/logs/app", world.delegated()).status_code == 200
+
+
 def test_without_a_rule_for_it_nobody_acts_for_anybody(world: World) -> None:
     answer = world.exchange(world.people.token("bob"), world.agent())
     assert answer.status_code == 400
