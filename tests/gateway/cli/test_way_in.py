@@ -120,6 +120,16 @@ def test_a_login_that_is_denied_on_the_other_device(home: Path, site: LoginSite,
     assert (done.code, "was denied on the other device" in done.err) == (2, True)
 
 
+def test_a_new_login_ends_the_session_of_the_one_it_replaces(
+    run: Run, site: LoginSite, store: TokenStore, logged_in: Login
+) -> None:
+    done = finish(start("login", "--gateway", site.url, "--provider", "corp", browser=BROWSER))
+    assert done.code == 0, done.err
+    url = f"{site.url}/-/api/v1/whoami"
+    assert httpx.get(url, headers=bearer(logged_in.token), trust_env=False).status_code == 401
+    assert httpx.get(url, headers=bearer(kept(store, site).token), trust_env=False).status_code == 200
+
+
 def test_a_login_that_is_denied_in_the_browser(home: Path, site: LoginSite, browser: HttpBrowser) -> None:
     process = start("login", "--gateway", site.url, "--provider", "corp", "--no-browser")
     page = go_through(browser, address_to_open(process), decision="deny")
