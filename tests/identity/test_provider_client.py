@@ -1,12 +1,18 @@
 """Speaking with a provider: private CAs, proxies, clocks, and words that say what to mend."""
 
 import asyncio
+import datetime
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 
 from identity.discovery import discover
 from identity.provider_client import Answer, ProviderAnswerError, ask, is_bearer_token, provider_client
@@ -31,6 +37,21 @@ def private(authority: Authority) -> Iterator[OidcProvider]:
     certificate = authority.issue("sso", LOOPBACK)
     with OidcProvider("ES256", tls=(certificate.certificate_file, certificate.key_file, authority.file)) as provider:
         yield provider
+
+
+@contextmanager
+def tls_server(context: ssl.SSLContext) -> Iterator[int]:
+    """Shake hands with whoever comes, and give the port: a client that refuses the certificate asks nothing."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _settings(provider: OidcProvider, **changes: Any) -> ProviderSettings:
@@ -61,6 +82,40 @@ def test_a_private_ca_is_trusted_where_it_is_configured_and_named_where_it_is_no
     assert "its certificate is not trusted (unable to get local issuer certificate): set ca_file" in unknown
     other = Authority(tmp_path, "other")
     assert f"ca_file ({other.file}) must hold the CA that signed it" in _reached(_settings(private, ca_file=other.file))
+
+
+def test_a_certificate_that_no_ca_file_mends_is_told_by_its_own_fault(authority: Authority) -> None:
+    hour = datetime.timedelta(hours=1)
+    elsewhere = authority.issue("elsewhere", x509.DNSName("sso.example.com"))
+    old = authority.issue("old", LOOPBACK, lifetime=-hour, early=2 * hour)
+    for certificate, remedy in ((elsewhere, "check the host in the address"), (old, "must renew it")):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate_file, certificate.key_file)
+        with tls_server(context) as port:
+            settings = ProviderSettings.model_validate(
+                {
+                    "name": "corp",
+                    "issuer": f"https://127.0.0.1:{port}",
+                    "audiences": ["portcullis"],
+                    "ca_file": authority.file,
+                }
+            )
+            told = _reached(settings)
+        assert "its certificate is not trusted" in told
+        assert remedy in told
+        assert "ca_file" not in told
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://127.0.0.1:1", "it can't be reached (the connection is refused"),
+        ("https://sso.invalid", "it can't be reached (the host's name is not known here: "),
+    ],
+)
+def test_why_there_is_no_connection_is_told(address: str, reason: str) -> None:
+    settings = ProviderSettings.model_validate({"name": "corp", "issuer": address, "audiences": ["portcullis"]})
+    assert reason in _reached(settings)
 
 
 def test_a_provider_is_reached_through_its_proxy_and_no_other_way(
