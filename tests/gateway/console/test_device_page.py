@@ -8,6 +8,7 @@ import pytest
 
 from tests.gateway.console.people import SESSION, Person, device, events, polled, whoami
 from tests.parts.http_browser import Page
+from tests.parts.login_site import LoginSite
 
 DEVICE = "/-/device"
 
@@ -153,8 +154,12 @@ def test_a_device_that_asks_for_another_provider_is_let_in_through_that(alice: P
     assert page.status == 403
     page = alice.open(page.links["Log in again"])
     assert "user:partner:alice" in page.text
-    nobody = device(alice.site, provider="nobody")
-    assert "can't be let in" in alice.browser.submit(page, user_code=nobody["user_code"]).text
+
+
+def test_a_device_that_asks_for_a_provider_that_is_not_there_is_told_so_at_once(site: LoginSite) -> None:
+    form = {"client_id": "portcullis-cli", "provider": "nobody"}
+    refused = httpx.post(site.url + "/-/oauth/device_authorization", data=form, trust_env=False)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
 
 
 def test_an_old_login_does_not_do_where_a_fresh_one_is_asked_for(alice: Person) -> None:
