@@ -63,7 +63,7 @@ def _config(site: Site) -> dict[str, object]:
                     "username_claim": "email",
                     "groups_claim": "groups",
                 }
-            ]
+            ],
         },
         "backends": [
             {
