@@ -242,7 +242,11 @@ async def _running(app: FastAPI, parts: Parts) -> AsyncIterator[None]:
 async def _follow_time(parts: Parts) -> None:
     while True:
         await asyncio.sleep(AGE_LOOKED_AT_EVERY_S)
-        parts.cut_what_is_old()
+        try:
+            parts.cut_what_is_old()
+        except Exception:
+            # Were this to end the task, no stream would ever end by its age again.
+            logger.exception("the age of open requests can't be looked at")
 
 
 def _take_policy(parts: Parts, engine: PolicyEngine) -> None:

@@ -121,13 +121,16 @@ class IdentitySync:
         keys: dict[str, list[str]] = {}
         for change in changes:
             keys.setdefault(change.topic, []).append(change.key)
-        for topic, changed in keys.items():
-            follower = self.followers.get(topic)
-            # A newer replica may write of what this one knows nothing about.
-            if follower is not None:
-                await follower.follow(changed)
+        try:
+            for topic, changed in keys.items():
+                follower = self.followers.get(topic)
+                # A newer replica may write of what this one knows nothing about.
+                if follower is not None:
+                    await follower.follow(changed)
+        finally:
+            # What is known so far has its effect, also where the rest can't be read yet.
+            self.on_effect()
         self._newest = changes[-1].number
-        self.on_effect()
         now = time.time()
         for change in changes:
             delay_s = max(0.0, now - change.written_us / 1e6)

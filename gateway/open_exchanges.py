@@ -1,9 +1,12 @@
 """The requests that are being forwarded now, so that those whose caller may no longer do this can be cut."""
 
+import logging
 from collections.abc import Callable
 
 from gateway.exchange import Exchange
 from gateway.problems import Problem
+
+logger = logging.getLogger("portcullis.open_exchanges")
 
 ProblemOf = Callable[[Exchange], Problem | None]
 
@@ -52,8 +55,18 @@ class OpenExchanges:
 
         The client sees the connection break off where an answer had begun, and the problem's answer where none had.
         """
-        refused = [(exchange, problem) for exchange in self._open if (problem := problem_of(exchange)) is not None]
-        for exchange, problem in refused:
-            exchange.cut = problem
-            exchange.raw.cancel()
-        self.cut_count += len(refused)
+        for exchange in tuple(self._open):
+            problem = _problem(exchange, problem_of)
+            if problem is not None:
+                exchange.cut = problem
+                exchange.raw.cancel()
+                self.cut_count += 1
+
+
+def _problem(exchange: Exchange, problem_of: ProblemOf) -> Problem | None:
+    try:
+        return problem_of(exchange)
+    except Exception:
+        # One that can't be judged must neither go on nor save the others.
+        logger.exception("request %s can't be judged again", exchange.request_id)
+        return Problem("internal_error", "the gateway's log has the details under this request id")

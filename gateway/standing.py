@@ -29,13 +29,14 @@ def problem_now(exchange: Exchange, federation: Federation, engine: PolicyEngine
 def problem_of_age(exchange: Exchange, federation: Federation, session_idle_s: int, now: float) -> Problem | None:
     """Return that what vouched for the exchange's caller is over, None where it is not.
 
-    A provider's token vouches until it expires, give or take that provider's leeway. A token of a session here does as
-    long as the session could go without a renewal: its end, when it comes earlier, is a revocation.
+    A provider's token vouches until it expires, give or take that provider's leeway. A session's own token does as
+    long as the session could go without a renewal, since its holder can have a new one at any time; the session's end,
+    when somebody brings it about, is a revocation. What was exchanged from it can't be renewed and ends as it says.
     """
     principal = exchange.principal
     assert principal is not None
     if principal.session is not None:
-        until = principal.issued_at + session_idle_s
+        until = principal.expires_at if principal.made_from else principal.issued_at + session_idle_s
     else:
         until = principal.expires_at + federation.provider(principal.provider).settings.leeway_s
     if now < max(until, principal.expires_at):

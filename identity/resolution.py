@@ -98,9 +98,13 @@ class Resolver:
             return delegate
         # A delegate's address is not kept: one that is linked by address alone is found by its subject's name.
         owner = self.directory.owner(delegate.provider, delegate.token_subject, None)
-        person = owner or self.directory.person(delegate.subject.removeprefix("user:"))
+        name = delegate.subject.removeprefix("user:")
+        person = owner or self.directory.person(name)
         if person is not None and person.deactivated:
             raise rejection("person_deactivated")
+        if person is None and ":" not in name:
+            # A person's id, which an account that nobody is linked to never looks like: the person was taken out.
+            raise rejection("identity_changed")
         if owner is not None and delegate.subject != f"user:{owner.id}":
             raise rejection("identity_changed")
         groups = self.groups(delegate.provider, delegate.provisioned_as, delegate.groups)

@@ -35,13 +35,14 @@ async def caller_of(services: Services, request: Request) -> Principal:
 
 
 @asynccontextmanager
-async def governed(services: Services, request: Request, resource: str, action: str) -> AsyncIterator[Principal]:
-    """Do something that the policy must allow: decided, recorded, and only then done.
+async def governed(
+    services: Services, request: Request, principal: Principal, resource: str, action: str
+) -> AsyncIterator[None]:
+    """Do something that the policy must allow `principal`, the caller: decided, recorded, and only then done.
 
-    Yields the caller once the decision is durable, and records the outcome afterwards. Raises ProblemError.
+    Yields once the decision is durable, and records the outcome afterwards. Raises ProblemError.
     """
     exchange = exchange_of(request)
-    principal = await caller_of(services, request)
     exchange.accesses = (Access(resource, action),)
     problem = decide(services.policy.engine, exchange, principal, CONTROL_BACKEND, CONTROL_ENVIRONMENT)
     if problem is not None:
@@ -55,7 +56,7 @@ async def governed(services: Services, request: Request, resource: str, action: 
     started_ns = time.perf_counter_ns()
     detail = "internal_error"
     try:
-        yield principal
+        yield
         detail = ""
     except ProblemError as error:
         detail = error.problem.code

@@ -111,7 +111,7 @@ def router(needs: RevocationServices) -> APIRouter:
         if own and not caller.delegates and caller.limits == UNLIMITED:
             yield
             return
-        async with governed(services, request, resource, action):
+        async with governed(services, request, caller, resource, action):
             yield
 
     @routes.get("/-/api/v1/sessions")

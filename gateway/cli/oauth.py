@@ -137,6 +137,8 @@ def exchanged(
 def revoke(http: httpx.Client, login: Login) -> None:
     """End the login at its gateway, all of its tokens included (RFC 7009); raises CommandError where that failed."""
     server = discover(login.gateway)
+    if server.issuer != login.issuer:
+        raise CommandError(f"the login at {login.gateway} is of another gateway: nothing was sent to it")
     token, hint = login.token, "access_token"
     if login.refresh_token is not None:
         token, hint = login.refresh_token, "refresh_token"

@@ -73,6 +73,9 @@ class TokenStore:
             return None
         try:
             document = json.loads(text)
+            if document["gateway"] != gateway:
+                # The file's name says whose login it is. A token must go to no other gateway.
+                raise ValueError("another gateway's login")  # noqa: TRY301
             kept_in = document.get("kept_in", "file")
             token, refresh_token = document.get("token"), document.get("refresh_token")
             if kept_in == "keyring":

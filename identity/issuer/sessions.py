@@ -246,7 +246,13 @@ class Sessions:
 
     async def _checked(self, grant: Grant, principal: Principal) -> Grant:
         # As old as the login, so that a revocation since then counts, whenever the provider made its token.
-        principal = replace(principal, issued_at=grant.created_at, session=grant.id)
+        principal = replace(
+            principal,
+            issued_at=grant.created_at,
+            session=grant.id,
+            # A provider may name its session at the login only.
+            provider_session=principal.provider_session or grant.provider_session,
+        )
         try:
             principal = self._recheck(principal)
         except InvalidCredentialError as error:

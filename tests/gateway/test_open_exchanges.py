@@ -16,6 +16,7 @@ class Request:
     def __init__(self, *, generation: int = 0) -> None:
         self.generation = generation
         self.cut: Problem | None = None
+        self.request_id = "r-1"
         self.cancelled = False
         self.raw = SimpleNamespace(cancel=self._cancel)
 
@@ -45,6 +46,23 @@ def test_what_was_judged_before_a_change_is_judged_again_before_it_goes_on() -> 
     assert open_exchanges.enter(early.exchange) is DENIED
     assert open_exchanges.enter(late.exchange) is None
     assert (len(open_exchanges), open_exchanges.cut_count) == (1, 1)
+
+
+def test_one_that_cant_be_judged_is_cut_and_saves_no_other() -> None:
+    odd, bad = Request(), Request()
+
+    def judge(exchange: Exchange) -> Problem | None:
+        if exchange is odd.exchange:
+            raise KeyError("gone")
+        return DENIED
+
+    open_exchanges = OpenExchanges(judge)
+    open_exchanges.enter(odd.exchange)
+    open_exchanges.enter(bad.exchange)
+    open_exchanges.judge_again()
+    assert (odd.cancelled, bad.cancelled) == (True, True)
+    assert odd.cut is not None
+    assert odd.cut.code == "internal_error"
 
 
 def test_what_has_ended_is_not_looked_at_any_more() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.parts.gateway import GatewayProcess, bearer, make_site, stored_rows
 from tests.parts.issuer import Issuer
+from tests.parts.proof_key import ProofKey
 from tests.parts.raw_client import RawClient
 from tests.parts.raw_upstream import RawUpstream
 from tests.parts.tail import line_then_silence, open_stream, tail_backend
@@ -106,6 +107,18 @@ def test_a_narrowed_token_has_no_say_about_its_persons_sessions(world: World) ->
     narrow = world.exchanged(world.token("alice"), audience="logs")
     answer = world.revoke(narrow, person="user:corp:alice@example.com")
     assert (answer.status_code, answer.json()["code"]) == (403, "beyond_token")
+
+
+def test_an_administrator_with_a_bound_token_proves_it_once_and_is_let(world: World) -> None:
+    key = ProofKey()
+    root = world.token("root", cnf={"jkt": key.thumbprint})
+    path = "/-/api/v1/revocations"
+    answer = httpx.post(
+        world.gateway.url + path,
+        json={"person": "user:corp:alice@example.com"},
+        headers=key.headers("POST", f"https://gateway.example.com{path}", root),
+    )
+    assert answer.status_code == 200, answer.text
 
 
 def test_who_revoked_whom_is_recorded_before_it_is_done(world: World) -> None:

@@ -117,6 +117,7 @@ CI = replace(ALICE, subject="workload:ci:agent", provider="ci", kind="workload",
 WITH_AGENT = Directory(ALICE_BY_SUBJECT.by_subject, {}, (workload("agent"),))
 STRANGER = replace(HELPER, subject="user:partner:b")
 HELPER_LISTED = Directory({**ALICE_BY_SUBJECT.by_subject, ("partner", "b-1"): Person("bob")}, {})
+BOTH_LISTED = Directory(HELPER_LISTED.by_subject, {}, (workload("agent"),))
 HELPER_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("partner", "b-1"): Person("bob", deactivated=True)}, {})
 BOB_ELSEWHERE = Directory({}, {("corp", "alice@example.org"): Person("bob")})
 BOB_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("corp", "b"): Person("bob", deactivated=True)}, {})
@@ -142,13 +143,15 @@ BOB_GONE = Directory({**ALICE_BY_SUBJECT.by_subject, ("corp", "b"): Person("bob"
         (Directory({}, {}, (workload("agent", "other"),)), CI, "unknown_workload"),
         (WITH_AGENT, replace(ALICE, delegates=(AGENT,)), None),
         (ALICE_BY_SUBJECT, replace(ALICE, delegates=(AGENT,)), "unknown_workload"),
-        (WITH_AGENT, replace(ALICE, delegates=(HELPER, AGENT)), None),
-        (ALICE_BY_SUBJECT, replace(ALICE, delegates=(HELPER, AGENT)), "unknown_workload"),
-        (ALICE_BY_SUBJECT, replace(ALICE, delegates=(HELPER,)), None),
+        (BOTH_LISTED, replace(ALICE, delegates=(HELPER, AGENT)), None),
+        (HELPER_LISTED, replace(ALICE, delegates=(HELPER, AGENT)), "unknown_workload"),
+        (WITH_AGENT, replace(ALICE, delegates=(HELPER, AGENT)), "identity_changed"),
+        (ALICE_BY_SUBJECT, replace(ALICE, delegates=(HELPER,)), "identity_changed"),
         (BOB_GONE, replace(ALICE, delegates=(HELPER,)), "person_deactivated"),
         (HELPER_GONE, replace(ALICE, delegates=(STRANGER,)), "person_deactivated"),
         (HELPER_LISTED, replace(ALICE, delegates=(STRANGER,)), "identity_changed"),
         (HELPER_LISTED, replace(ALICE, delegates=(HELPER,)), None),
+        (ALICE_BY_SUBJECT, replace(ALICE, delegates=(STRANGER,)), None),
         (BOB_GONE, ALICE, None),
     ],
 )
