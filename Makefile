@@ -28,7 +28,7 @@ demo-once: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	tests/parts/install.sh test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST)
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(PYTEST)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --format=total --fail-under=95
 

@@ -107,5 +107,6 @@ def test_a_form_that_is_not_ours_or_names_no_session_ends_nothing(alice: Person,
 def test_somebody_who_logs_out_at_the_provider_is_out_here(alice: Person) -> None:
     """Back-channel logout reaches the browser's session. SECURITY-CASES 28."""
     alice.log_in(provider="partner")
-    assert [each["status"] for each in alice.site.partner.end_sessions("alice")] == [200]
+    # The provider also knows sessions that she has had in other browsers.
+    assert {each["status"] for each in alice.site.partner.end_sessions("alice")} == {200}
     assert not alice.is_logged_in()
